@@ -1,0 +1,145 @@
+"""Decisions are recorded before they are answered, in an append-only, hash-chained log.
+
+No pixels, no file names, no hashes of the image and no list entries: an audit log must not become
+a copy of what it guards against. Distances are recorded as ranges.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from initgate.audit.chain import Record
+from initgate.model import Allowed, Context, Decision, Match, Reason
+
+_BUCKETS = 32  # a distance is recorded to within bits / 32: 8 bits of PDQ's 256
+
+
+class AuditSink(Protocol):
+    """Where records go. Implementations are safe to use from several threads and processes."""
+
+    def append(self, event: Mapping[str, object]) -> None:
+        """Chains and stores an event. It is durable when this returns.
+
+        Raises:
+            AuditUnavailable: It could not be stored.
+        """
+
+    def count(self, reason: Reason) -> None:
+        """Counts a decision that is not recorded. Cheap, and written out before long."""
+
+    def records(self) -> Iterator[Record]:
+        """Every record from the first on.
+
+        Raises:
+            AuditUnavailable: The log cannot be read.
+        """
+
+    def last(self, number: int) -> list[Record]:
+        """The newest records, oldest of them first.
+
+        Raises:
+            AuditUnavailable: The log cannot be read.
+        """
+
+    def counts(self) -> dict[str, int]:
+        """How many decisions were counted, per reason.
+
+        Raises:
+            AuditUnavailable: The log cannot be read.
+        """
+
+    def close(self) -> None:
+        """Writes out what is only counted so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Under what a decision was made.
+
+    Args:
+        policy: Digest of the settings.
+        lists: Per list, the digest of the bytes it was read from.
+        versions: Per piece of software, its version.
+    """
+
+    policy: str
+    lists: Mapping[str, str]
+    versions: Mapping[str, str]
+
+
+class Journal:
+    """Turns decisions into events and hands them to a sink.
+
+    Args:
+        sink: Where they go.
+        provenance: Recorded with each.
+        subject_key: Keys the pseudonym of a subject; who holds it can link a subject's records.
+        record_allowed: Whether plainly allowed images are recorded too, instead of counted.
+    """
+
+    def __init__(
+        self,
+        sink: AuditSink,
+        *,
+        provenance: Provenance,
+        subject_key: bytes,
+        record_allowed: bool = False,
+    ) -> None:
+        self.sink = sink
+        self._provenance = provenance
+        self._subject_key = subject_key
+        self._record_allowed = record_allowed
+
+    def record(self, decision: Decision, context: Context, time: datetime) -> None:
+        """Records a decision, or counts it if it is an allowed image without any finding.
+
+        Raises:
+            AuditUnavailable: It had to be recorded and could not be.
+        """
+        if decision.reason is Reason.NO_MATCH and not self._record_allowed:
+            self.sink.count(decision.reason)
+        else:
+            self.sink.append(self._to_event(decision, context, time))
+
+    def _to_event(self, decision: Decision, context: Context, time: datetime) -> dict[str, object]:
+        is_match = decision.reason in {Reason.MATCH, Reason.FLAGGED}
+        return {
+            "decision_id": decision.verdict.decision_id,
+            "time": time.isoformat(timespec="milliseconds"),
+            "verdict": "allowed" if isinstance(decision.verdict, Allowed) else "refused",
+            "reason": decision.reason.value,
+            "detail": decision.detail,
+            "matches": [_to_finding(match) for match in decision.matches],
+            "endpoint": context.endpoint,
+            "request_id": context.request_id,
+            "subject": self._pseudonym(context.subject),
+            "policy": self._provenance.policy,
+            "lists": dict(self._provenance.lists),
+            "versions": dict(self._provenance.versions),
+            # DSA article 17: found and decided by automated means.
+            "automated_detection": True,
+            "automated_decision": True,
+            "review_state": "pending" if is_match else "none",
+            "legal_hold": False,
+        }
+
+    def _pseudonym(self, subject: str) -> str:
+        if not subject:
+            return ""
+        return hmac.digest(self._subject_key, subject.encode(), "sha256").hex()
+
+
+def _to_finding(match: Match) -> dict[str, object]:
+    width = max(1, match.algorithm.bits // _BUCKETS)
+    floor = match.distance // width * width
+    return {
+        "list": match.list,
+        "algorithm": match.algorithm.value,
+        "distance": "0" if match.distance == 0 else f"{floor}-{floor + width - 1}",
+        "view": match.view,
+        "tags": list(match.tags),
+    }

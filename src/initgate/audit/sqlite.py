@@ -1,0 +1,205 @@
+"""The audit log in SQLite, by SQLAlchemy Core. Several processes may write to one file."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from initgate.audit.chain import Record, link
+from initgate.errors import AuditUnavailable
+from initgate.model import Reason
+
+_METADATA = MetaData()
+
+_DECISIONS = Table(
+    "decisions",
+    _METADATA,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+    Column("previous", String(64), nullable=False, unique=True),
+    Column("digest", String(64), nullable=False, unique=True),
+)
+
+_COUNTS = Table(
+    "counts",
+    _METADATA,
+    Column("reason", String(32), primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+
+# Not a defence against whoever owns the file, but against a slip of the hand.
+_APPEND_ONLY = (
+    "CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON decisions "
+    "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END",
+    "CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON decisions "
+    "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END",
+)
+
+_PAGE = 1000  # records read at a time
+_FLUSH_EVERY = 256  # counted decisions that may be lost in a crash
+
+
+class SqliteAudit:
+    """A sink in an SQLite file, made on first use, readable by its owner only.
+
+    Args:
+        url: ``sqlite:///path``.
+        busy_timeout_s: How long to wait for another writer.
+
+    Raises:
+        AuditUnavailable: The file cannot be opened or written.
+    """
+
+    def __init__(self, url: str | URL, *, busy_timeout_s: float = 10.0) -> None:
+        self._url = make_url(url)
+        self._lock = threading.Lock()
+        self._counted: Counter[Reason] = Counter()
+        self._pid = os.getpid()
+        # A connection for each use: none is ever shared by threads or inherited by a fork.
+        self._engine = create_engine(
+            self._url, poolclass=NullPool, connect_args={"timeout": busy_timeout_s}
+        )
+        _own_transactions(self._engine)
+        with self._guard():
+            self._create_file()
+            with self._engine.begin() as connection:
+                _METADATA.create_all(connection)
+                for statement in _APPEND_ONLY:
+                    connection.execute(text(statement))
+
+    def append(self, event: Mapping[str, object]) -> None:
+        """See :class:`initgate.audit.AuditSink`."""
+        with self._guard(), self._engine.begin() as connection:
+            # The transaction holds the write lock from its start: the head read here stays it.
+            record = link(event, after=_head(connection))
+            connection.execute(
+                insert(_DECISIONS).values(
+                    sequence=record.sequence,
+                    body=record.body,
+                    previous=record.previous,
+                    digest=record.digest,
+                )
+            )
+
+    def count(self, reason: Reason) -> None:
+        """See :class:`initgate.audit.AuditSink`."""
+        with self._lock:
+            if self._pid != os.getpid():  # a fork: the parent writes out what it counted
+                self._counted.clear()
+                self._pid = os.getpid()
+            self._counted[reason] += 1
+            is_due = self._counted.total() % _FLUSH_EVERY == 0
+        if is_due:
+            # A count holds nobody up: what cannot be written now stays counted until it can.
+            with suppress(AuditUnavailable):
+                self.close()
+
+    def close(self) -> None:
+        """See :class:`initgate.audit.AuditSink`."""
+        with self._lock:
+            if self._pid != os.getpid() or not self._counted:
+                return
+            with self._guard(), self._engine.begin() as connection:
+                for reason, number in self._counted.items():
+                    row = upsert(_COUNTS).values(reason=reason.value, number=number)
+                    connection.execute(
+                        row.on_conflict_do_update(
+                            index_elements=["reason"],
+                            set_={"number": _COUNTS.c.number + row.excluded.number},
+                        )
+                    )
+            self._counted.clear()
+
+    def records(self) -> Iterator[Record]:
+        """See :class:`initgate.audit.AuditSink`."""
+        seen = None
+        while True:
+            query = select(_DECISIONS).order_by(_DECISIONS.c.sequence).limit(_PAGE)
+            if seen is not None:
+                query = query.where(_DECISIONS.c.sequence > seen)
+            page = self._read(query)
+            if not page:
+                return
+            yield from page
+            seen = page[-1].sequence
+
+    def last(self, number: int) -> list[Record]:
+        """See :class:`initgate.audit.AuditSink`."""
+        query = select(_DECISIONS).order_by(_DECISIONS.c.sequence.desc()).limit(number)
+        return self._read(query)[::-1]
+
+    def counts(self) -> dict[str, int]:
+        """See :class:`initgate.audit.AuditSink`."""
+        self.close()
+        with self._guard(), self._engine.begin() as connection:
+            rows = connection.execute(select(_COUNTS.c.reason, _COUNTS.c.number)).all()
+            return {str(row.reason): int(row.number) for row in rows}
+
+    def _read(self, query: Select[Any]) -> list[Record]:
+        with self._guard(), self._engine.begin() as connection:
+            return [_to_record(row) for row in connection.execute(query)]
+
+    def _create_file(self) -> None:
+        database = self._url.database
+        if database and database != ":memory:":
+            path = Path(database)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as error:
+            cause = getattr(error, "orig", None) or error
+            raise AuditUnavailable(f"{self._url}: {cause}") from error
+
+
+def _own_transactions(engine: Engine) -> None:
+    """Takes transactions out of the driver's hands: each locks for writing at its start."""
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")  # durable when the commit returns
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _head(connection: Connection) -> Record | None:
+    query = select(_DECISIONS).order_by(_DECISIONS.c.sequence.desc()).limit(1)
+    row = connection.execute(query).first()
+    return None if row is None else _to_record(row)
+
+
+def _to_record(row: Any) -> Record:
+    return Record(int(row.sequence), str(row.body), str(row.previous), str(row.digest))

@@ -1,0 +1,335 @@
+"""TOML and environment become frozen Settings. The only reader of either.
+
+The environment overrides the file: ``INITGATE_GATE__UNREADABLE=allow`` sets ``unreadable`` in
+``[gate]``. Paths are relative to the file. Whatever is wrong is a :class:`ConfigError` that names
+file (or variable), key and what is allowed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from initgate.errors import ConfigError
+from initgate.image import Limits
+from initgate.lists import Format
+from initgate.lists.build import DEFAULT_QUALITY_FLOOR
+from initgate.model import Action, Algorithm
+from initgate.policy import Fallback, ListPolicy
+
+_PREFIX = "INITGATE_"
+_CONFIG_VARIABLE = "INITGATE_CONFIG"
+_PLACES = (Path("initgate.toml"), Path("config/initgate.toml"))
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _parse_age(value: object) -> object:
+    if value == "never":
+        return None
+    if isinstance(value, str) and (found := re.fullmatch(r"([1-9][0-9]{0,5})([smhdw])", value)):
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    raise ValueError('allowed: "never", or a number with a unit: "90m", "36h", "30d", "4w"')
+
+
+Age: TypeAlias = Annotated[timedelta | None, BeforeValidator(_parse_age)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ListSettings(_Frozen):
+    """A ``[[lists]]`` table."""
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")  # Rust's $: the very end
+    """Lower-case letters, digits, ``-`` and ``_``; how decisions name the list."""
+
+    path: Path
+    """The list's file."""
+
+    format: Format | None = None
+    """``csv`` or ``jsonl``. Default: by the file's suffix."""
+
+    algorithm: Algorithm = Algorithm.PDQ
+    """The hash algorithm of every entry."""
+
+    threshold: int | None = None
+    """Largest distance in bits that matches, inclusive. Default: the algorithm's."""
+
+    min_quality: int = Field(default=DEFAULT_QUALITY_FLOOR, ge=0, le=100)
+    """Entries of a lower PDQ quality are left out; those of unknown quality stay."""
+
+    action: Action = Action.REFUSE
+    """``refuse``, or ``flag``: log and allow."""
+
+    max_age: Age = None
+    """Refuse everything once the file is older than this. ``never``, ``36h``, ``30d`` …"""
+
+    allow_empty: bool = False
+    """Whether a list without entries is fine."""
+
+    @model_validator(mode="after")
+    def _check_threshold(self) -> ListSettings:
+        most = self.algorithm.max_threshold
+        if self.threshold is not None and not 0 <= self.threshold <= most:
+            allowed = f"0 to {most}" if most else "0 (a digest matches exactly)"
+            raise ValueError(f"threshold: {self.threshold} for {self.algorithm}; allowed: {allowed}")
+        return self
+
+    @property
+    def file_format(self) -> Format:
+        """The format to read the file in.
+
+        Raises:
+            ConfigError: Neither the key nor the suffix says.
+        """
+        if self.format is not None:
+            return self.format
+        try:
+            return Format(self.path.suffix.removeprefix(".").lower())
+        except ValueError:
+            raise ConfigError(
+                f"list {self.name!r}: the suffix of {self.path} names no format; "
+                f"set format to one of: {', '.join(Format)}"
+            ) from None
+
+    @property
+    def policy(self) -> ListPolicy:
+        """How the list is used."""
+        threshold = self.algorithm.default_threshold if self.threshold is None else self.threshold
+        return ListPolicy(threshold, self.min_quality, self.action, self.max_age)
+
+
+class GateSettings(_Frozen):
+    """The ``[gate]`` table."""
+
+    unreadable: Fallback = Fallback.REFUSE
+    """What an image means that cannot be read: ``refuse``, or ``allow`` (each pass is logged)."""
+
+    encoded: Fallback = Fallback.REFUSE
+    """What latents and embeddings mean, which hold no pixels to look at."""
+
+    max_bytes: int = Field(default=Limits().max_bytes, ge=1)
+    """Largest encoded image, in bytes."""
+
+    max_pixels: int = Field(default=Limits().max_pixels, ge=1)
+    """Largest image, width × height, summed over frames."""
+
+    max_frames: int = Field(default=Limits().max_frames, ge=1)
+    """Most frames of an animation or pictures of a batch."""
+
+    @property
+    def limits(self) -> Limits:
+        """What an input may cost."""
+        return Limits(self.max_bytes, self.max_pixels, self.max_frames)
+
+
+class AuditSettings(_Frozen):
+    """The ``[audit]`` table."""
+
+    url: str = "sqlite:///initgate-audit.db"
+    """Where decisions are recorded, as an SQLAlchemy URL. SQLite, for now."""
+
+    record_allowed: bool = False
+    """Record plainly allowed images too, instead of counting them."""
+
+    subject_key: SecretStr | None = None
+    """Keys the pseudonyms of subjects. Default: a fresh one per process, so that none can be
+    linked across restarts."""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        try:
+            driver = make_url(value).drivername
+        except ArgumentError:
+            driver = ""
+        if driver not in {"sqlite", "sqlite+pysqlite"}:
+            raise ValueError("allowed: sqlite:///FILE")
+        return value
+
+
+class LogSettings(_Frozen):
+    """The ``[log]`` table."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe line that goes to standard error."""
+
+
+class Settings(BaseSettings):
+    """A whole configuration."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=_PREFIX, env_nested_delimiter="__"
+    )
+    default_config: ClassVar[tuple[Path, ...]] = _PLACES
+
+    lists: tuple[ListSettings, ...] = Field(min_length=1)
+    gate: GateSettings = GateSettings()
+    audit: AuditSettings = AuditSettings()
+    log: LogSettings = LogSettings()
+
+    @field_validator("lists")
+    @classmethod
+    def _check_names(cls, value: tuple[ListSettings, ...]) -> tuple[ListSettings, ...]:
+        names = [one.name for one in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"name: {', '.join(twice)} stands twice; each list needs its own")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file, whose content comes as arguments."""
+        return env_settings, init_settings
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what decides: lists and gate, without places and secrets."""
+        deciding = self.model_dump_json(
+            include={"gate": True, "lists": {"__all__": set(ListSettings.model_fields) - {"path"}}}
+        )
+        return hashlib.sha256(deciding.encode()).hexdigest()
+
+
+def load_settings(path: str | Path | None = None) -> Settings:
+    """Reads a configuration.
+
+    Args:
+        path: The file. Default: the one that ``INITGATE_CONFIG`` names, else ``initgate.toml`` or
+            ``config/initgate.toml`` here.
+
+    Raises:
+        ConfigError: It is missing or wrong.
+    """
+    file = find_config(path)
+    try:
+        with file.open("rb") as opened:
+            content = tomllib.load(opened)
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not TOML: {error}") from error
+    _check_environment(os.environ)
+    try:
+        settings = Settings(**content)
+    except ValidationError as error:
+        problems = [_explain(one, file) for one in error.errors()]
+        raise ConfigError("\n".join(problems)) from error
+    except ValueError as error:  # a variable that pydantic-settings could not parse as JSON
+        raise ConfigError(f"environment: {error}") from error
+    return _resolve(settings, file.resolve().parent)
+
+
+def find_config(path: str | Path | None = None) -> Path:
+    """The configuration file to use.
+
+    Raises:
+        ConfigError: None was given and none is in the usual places.
+    """
+    if path is not None:
+        return Path(path)
+    if named := os.environ.get(_CONFIG_VARIABLE):
+        return Path(named)
+    for place in _PLACES:
+        if place.is_file():
+            return place
+    raise ConfigError(
+        f"no configuration: looked for {' and '.join(map(str, _PLACES))} in {Path.cwd()}; "
+        f"name one with --config or {_CONFIG_VARIABLE}"
+    )
+
+
+def _resolve(settings: Settings, folder: Path) -> Settings:
+    """Makes paths absolute: they are relative to the file, wherever the process runs."""
+    lists = tuple(
+        one.model_copy(update={"path": (folder / one.path.expanduser()).resolve()}) for one in settings.lists
+    )
+    url = make_url(settings.audit.url)
+    if url.database and url.database != ":memory:":
+        url = url.set(database=str((folder / Path(url.database).expanduser()).resolve()))
+    audit = settings.audit.model_copy(update={"url": url.render_as_string(hide_password=False)})
+    return settings.model_copy(update={"lists": lists, "audit": audit})
+
+
+def _check_environment(environ: Mapping[str, str]) -> None:
+    """A variable that sets nothing is a typing error, and must not pass for a setting."""
+    for variable in environ:
+        name = variable.upper()
+        if not name.startswith(_PREFIX) or name == _CONFIG_VARIABLE:
+            continue
+        allowed = _known_variables()
+        if name not in allowed:
+            raise ConfigError(f"{variable}: unknown variable; allowed: {', '.join(allowed)}")
+
+
+def _known_variables() -> list[str]:
+    known = [_CONFIG_VARIABLE]
+    for table, field in Settings.model_fields.items():
+        known.append(f"{_PREFIX}{table}".upper())
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys = field.annotation.model_fields
+            known.extend(f"{_PREFIX}{table}__{key}".upper() for key in keys)
+    return known
+
+
+def _explain(error: ErrorDetails, file: Path) -> str:
+    loc = error["loc"]
+    variable = _PREFIX + "__".join(str(part) for part in loc).upper()
+    where = variable if variable in {name.upper() for name in os.environ} else str(file)
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+    match error["type"]:
+        case "extra_forbidden":
+            return f"{where}: {key}: unknown key; allowed: {', '.join(_siblings(loc))}"
+        case "missing" if loc == ("lists",):
+            return f"{where}: no list: add a [[lists]] table with name and path"
+        case "missing":
+            return f"{where}: {key}: is missing"
+        case "string_pattern_mismatch":
+            return (
+                f"{where}: {key}: found {error['input']!r}; "
+                "allowed: lower-case letters, digits, '-' and '_'"
+            )
+        case _:
+            message = error["msg"].removeprefix("Value error, ")
+            found = "" if isinstance(error["input"], BaseModel) else f" (found {error['input']!r})"
+            return f"{where}: {key}: {message}{found}"
+
+
+def _siblings(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that a table has."""
+    tables: dict[Any, type[BaseModel]] = {
+        "lists": ListSettings,
+        "gate": GateSettings,
+        "audit": AuditSettings,
+        "log": LogSettings,
+    }
+    table = Settings if len(loc) == 1 else tables.get(loc[0], Settings)
+    return list(table.model_fields)

@@ -1,0 +1,212 @@
+"""The decision. :meth:`Gate.inspect` is the whole of it, in numbered steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from initgate.audit import Journal
+from initgate.canary import Canary
+from initgate.errors import AuditUnavailable, ImageUnreadable
+from initgate.hashing import hash_bytes, hash_orientations
+from initgate.image import Limits, decode
+from initgate.index import Index
+from initgate.model import Allowed, Context, Decision, Hash, Match, Picture, Reason, Refused, Verdict
+from initgate.policy import Policy
+from initgate.views import views
+
+_NOWHERE = Context()
+
+
+class Gate:
+    """Refuses images that a list of known material holds, and whatever it could not look at.
+
+    Safe to call from several threads. Make one with :func:`initgate.load_gate`.
+
+    Args:
+        index: The lists of the policy and those of the canary.
+        policy: What a finding means.
+        canary: What the self-test looks up.
+        ages: Per list, when it was last known to be current.
+        journal: Where decisions are recorded.
+        limits: What an input may cost.
+        clock: The present, in UTC.
+        stopwatch: Seconds of a monotonic clock.
+        new_id: A fresh decision id.
+        log: A structlog logger.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: Index,
+        policy: Policy,
+        canary: Canary,
+        ages: Mapping[str, datetime | None],
+        journal: Journal,
+        limits: Limits,
+        clock: Callable[[], datetime],
+        stopwatch: Callable[[], float],
+        new_id: Callable[[], str],
+        log: Any,
+    ) -> None:
+        self.limits = limits
+        self.policy = policy
+        self.journal = journal
+        self._index = index
+        self._canary = canary
+        self._ages = ages
+        self._clock = clock
+        self._stopwatch = stopwatch
+        self._new_id = new_id
+        self._log = log
+        self._is_proven = self.prove()
+
+    def check(self, image: object, *, context: Context = _NOWHERE) -> Verdict:
+        """Decides about one image. The answer tells a caller nothing but the decision's id.
+
+        Args:
+            image: ``bytes`` of an image file, a ``PIL.Image.Image`` or a numpy array, as
+                :func:`initgate.image.decode` takes them.
+            context: Where it came from, for the record.
+
+        Returns:
+            Allowed or Refused. No exception comes out of the gate: a fault is a refusal.
+        """
+        return self.inspect(image, context=context).verdict
+
+    def check_encoded(self, what: str, *, context: Context = _NOWHERE) -> Verdict:
+        """Decides about an input without pixels: latents, embeddings.
+
+        Args:
+            what: The operator's description, e.g. ``"image: tensor with 4 channels"``.
+            context: Where it came from, for the record.
+        """
+        decision = self._decide(Reason.ENCODED_INPUT, self._stopwatch(), detail=what)
+        return self._record(decision, context).verdict
+
+    def inspect(self, image: object, *, context: Context = _NOWHERE) -> Decision:
+        """Decides about one image and gives the grounds, for the operator's eyes alone.
+
+        Args:
+            image: As for :meth:`check`.
+            context: Where it came from, for the record.
+        """
+        started = self._stopwatch()
+        try:
+            if not self._is_proven:
+                decision = self._decide(Reason.CANARY, started, detail="run: initgate doctor")
+            elif expired := self.policy.expired(self._ages, self._clock()):
+                decision = self._decide(
+                    Reason.LIST_EXPIRED, started, detail=f"past max_age: {', '.join(expired)}"
+                )
+            else:
+                # (1) decode
+                picture = decode(image, limits=self.limits)
+                # (2) views, (3) hash
+                hashes = self._hash(picture)
+                # (4) search
+                found = self._index.search(hashes, thresholds=self.policy.thresholds)
+                # (5) decide
+                reason = self.policy.judge(found.matches) if found.searched else Reason.NO_LIST
+                decision = self._decide(reason, started, matches=found.matches)
+        except ImageUnreadable as error:
+            decision = self._decide(Reason.UNREADABLE, started, detail=str(error))
+        except Exception as error:  # noqa: BLE001  # the one broad net: whatever failed, it refuses
+            self._log.error("fault", exc_info=error)
+            decision = self._decide(Reason.FAULT, started, detail=type(error).__name__)
+        # (6) record, (7) answer
+        return self._record(decision, context)
+
+    def prove(self) -> bool:
+        """Looks the canary up by the full path.
+
+        Returns:
+            Whether it was found in every algorithm that the lists use.
+        """
+        thresholds = {one.name: one.algorithm.default_threshold for one in self._canary.lists}
+        try:
+            picture = decode(self._canary.data, limits=Limits())
+            found = self._index.search(self._hash(picture), thresholds=thresholds)
+        except Exception as error:  # noqa: BLE001  # a self-test that fails has failed
+            self._log.error("canary fault", exc_info=error)
+            return False
+        lost = sorted(thresholds.keys() - {match.list for match in found.matches})
+        if lost:
+            self._log.error("canary lost", algorithms=[name.rpartition(".")[2] for name in lost])
+        return not lost
+
+    def _hash(self, picture: Picture) -> list[Hash]:
+        perceptual = [one for one in self._index.algorithms if not one.is_digest]
+        digests = [one for one in self._index.algorithms if one.is_digest]
+        hashes: list[Hash] = []
+        if picture.data is not None:
+            hashes += [hash_bytes(picture.data, algorithm) for algorithm in digests]
+        if perceptual:
+            for view in views(picture):
+                for algorithm in perceptual:
+                    hashes += hash_orientations(view, algorithm)
+        return hashes
+
+    def _decide(
+        self,
+        reason: Reason,
+        started: float,
+        *,
+        matches: tuple[Match, ...] = (),
+        detail: str = "",
+    ) -> Decision:
+        decision_id = self._new_id()
+        allowed = self.policy.allows(reason)
+        return Decision(
+            verdict=Allowed(decision_id) if allowed else Refused(decision_id),
+            reason=reason,
+            matches=matches,
+            detail=detail,
+            took_ms=(self._stopwatch() - started) * 1000,
+        )
+
+    def _record(self, decision: Decision, context: Context) -> Decision:
+        """Records, logs, and only then lets the decision out."""
+        try:
+            self.journal.record(decision, context, self._clock())
+        except Exception as error:  # noqa: BLE001  # a record that failed in any way was not made
+            self._log.error(
+                "unrecorded",
+                decision_id=decision.verdict.decision_id,
+                reason=decision.reason.value,
+                error=str(error) if isinstance(error, AuditUnavailable) else type(error).__name__,
+            )
+            return self._unrecorded(decision)
+        self._tell(decision, context)
+        return decision
+
+    def _unrecorded(self, decision: Decision) -> Decision:
+        """A refusal stays what it is. An image that was to pass on the record does not pass."""
+        match decision.verdict:
+            case Refused():
+                return decision
+            case Allowed(decision_id=decision_id):
+                return Decision(
+                    verdict=Refused(decision_id),
+                    reason=Reason.UNRECORDED,
+                    matches=decision.matches,
+                    detail="the audit log could not be written",
+                    took_ms=decision.took_ms,
+                )
+
+    def _tell(self, decision: Decision, context: Context) -> None:
+        """A line for operations, if anything was found."""
+        if decision.reason is Reason.NO_MATCH:
+            return
+        is_pass = isinstance(decision.verdict, Allowed)
+        (self._log.warning if is_pass else self._log.info)(
+            "passed" if is_pass else "refused",
+            decision_id=decision.verdict.decision_id,
+            reason=decision.reason.value,
+            detail=decision.detail,
+            lists=sorted({match.list for match in decision.matches}),
+            endpoint=context.endpoint,
+            took_ms=round(decision.took_ms, 1),
+        )

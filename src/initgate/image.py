@@ -1,0 +1,345 @@
+"""Door 1. Bytes, PIL images and arrays become Pixels only here, within limits, or not at all.
+
+The one import of Pillow. Whatever goes wrong on the way is :class:`ImageUnreadable`: the gate
+refuses what it could not look at.
+
+An input rarely has just one meaning. A palette image can be shown or read as indices, a YCbCr
+image converted or taken raw, a float array clipped to 0..1 or to -1..1. Each meaning that some
+consumer gives it is a *reading*, and each reading is checked.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageSequence
+from typing_extensions import TypeIs
+
+from initgate.errors import ImageUnreadable
+from initgate.model import RGB, Picture, Pixels
+
+# Pillow knows some forty formats, one of which runs Ghostscript. These are the ones that
+# img2img servers take.
+_FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"]
+
+_MAX_CHANNELS = 4
+
+# Value ranges that consumers clip to, tightest first.
+_RANGES = (("0..1", 0.0, 1.0), ("-1..1", -1.0, 1.0), ("0..255", 0.0, 255.0), ("16 bit", 0.0, 65535.0))
+
+# Below this share of its range's span, an array is also stretched: a model sees contrast that
+# rounding to 8 bits would lose.
+_FAINT = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an input may cost. More is unreadable.
+
+    Args:
+        max_bytes: Encoded size.
+        max_pixels: width × height, summed over frames; checked before anything is decoded.
+        max_frames: Frames of an animation, or pictures of a batch.
+    """
+
+    max_bytes: int = 64 * 1024 * 1024
+    max_pixels: int = 100_000_000
+    max_frames: int = 256
+
+
+def decode(source: object, *, limits: Limits) -> Picture:
+    """Looks at an input in every reading.
+
+    Args:
+        source: One of
+
+            - ``bytes`` (or ``bytearray``, ``memoryview``): a JPEG, PNG, APNG, WebP, GIF, BMP, TIFF
+              or AVIF file; HEIC if the extra ``heif`` is installed;
+            - a ``PIL.Image.Image`` in any mode; all its frames are read and it is left at the
+              frame where it was;
+            - an ``ndarray`` of bool, integers or floats: ``[H, W]``, ``[H, W, C]``, ``[C, H, W]``,
+              and with one or two leading batch axes, C from 1 to 4.
+        limits: What it may cost.
+
+    Raises:
+        ImageUnreadable: Anything else, and anything broken.
+    """
+    try:
+        match source:
+            case bytes() | bytearray() | memoryview():
+                return _decode_bytes(bytes(source), limits)
+            case Image.Image():
+                return Picture(tuple(_read_frames(source, limits)))
+            case np.ndarray():
+                return Picture(tuple(_read_array(source, limits)))
+    except ImageUnreadable:
+        raise
+    except Exception as error:  # noqa: BLE001  # decoders fail in every way there is; all of them refuse
+        raise ImageUnreadable(f"{type(error).__name__}: {error}") from error
+    raise ImageUnreadable(
+        f"{type(source).__name__} is no image: pass bytes, a PIL image or a numpy array"
+        + (" (open the file or URL first)" if isinstance(source, str) else "")
+    )
+
+
+def is_pil(value: object) -> TypeIs[Image.Image]:
+    """Whether a value is a PIL image."""
+    return isinstance(value, Image.Image)
+
+
+def snapshot(image: Image.Image, *, limits: Limits) -> Image.Image:
+    """A copy of a PIL image's current frame that no file or other owner can change any more.
+
+    ``Image.open`` is lazy: a file swapped after the check would deliver other pixels.
+
+    Raises:
+        ImageUnreadable: It cannot be loaded within the limits.
+    """
+    _Budget(limits).spend(image.width, image.height)
+    try:
+        copied = image.copy()
+    except Exception as error:  # noqa: BLE001  # as in decode
+        raise ImageUnreadable(f"{type(error).__name__}: {error}") from error
+    return copied
+
+
+def to_pil(rgb: RGB) -> Image.Image:
+    """A PIL image for libraries that take nothing else."""
+    return Image.fromarray(rgb)
+
+
+def to_png(rgb: RGB) -> bytes:
+    """A PNG file of a picture."""
+    buffer = io.BytesIO()
+    to_pil(rgb).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@cache
+def _formats() -> list[str]:
+    """The formats to try. HEIC joins if its plug-in is there."""
+    try:
+        from pillow_heif import register_heif_opener  # noqa: PLC0415  # an extra
+    except ImportError:
+        return _FORMATS
+    register_heif_opener()
+    return [*_FORMATS, "HEIF"]
+
+
+def _decode_bytes(data: bytes, limits: Limits) -> Picture:
+    if len(data) > limits.max_bytes:
+        raise ImageUnreadable(f"{len(data)} bytes, more than max_bytes = {limits.max_bytes}")
+    try:
+        opened = Image.open(io.BytesIO(data), formats=_formats())
+    except Image.UnidentifiedImageError as error:
+        raise ImageUnreadable(f"{len(data)} bytes in none of the formats {_formats()}") from error
+    with opened:
+        return Picture(tuple(_read_frames(opened, limits)), data)
+
+
+def _read_frames(image: Image.Image, limits: Limits) -> Iterator[Pixels]:
+    """Every frame of a PIL image, in every reading, leaving it at the frame where it was."""
+    budget = _Budget(limits)
+    if getattr(image, "fp", None) is None:  # not from a file, or already detached: one frame
+        budget.spend(image.width, image.height)
+        yield from _read_mode(image, 0)
+        return
+    current = image.tell()
+    try:
+        for number, frame in enumerate(ImageSequence.Iterator(image)):
+            budget.spend(frame.width, frame.height)
+            frame.load()
+            yield from _read_mode(frame, number)
+    finally:
+        image.seek(current)
+
+
+class _Budget:
+    """Counts frames and pixels before they are decoded."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._frames = 0
+        self._pixels = 0
+
+    def spend(self, width: int, height: int) -> None:
+        self._frames += 1
+        self._pixels += width * height
+        if width < 1 or height < 1:
+            raise ImageUnreadable(f"{width} × {height} pixels")
+        if self._frames > self._limits.max_frames:
+            raise ImageUnreadable(f"more frames than max_frames = {self._limits.max_frames}")
+        if self._pixels > self._limits.max_pixels:
+            raise ImageUnreadable(
+                f"{width} × {height} pixels in frame {self._frames - 1} make more than "
+                f"max_pixels = {self._limits.max_pixels} in all"
+            )
+
+
+def _read_mode(image: Image.Image, frame: int) -> Iterator[Pixels]:
+    """A PIL frame as converting consumers see it, then as consumers of the raw numbers do."""
+    mode = image.mode
+    if mode in {"I", "F"} or mode.startswith("I;16"):
+        yield from _read_numbers(np.asarray(image)[:, :, None], frame)
+        return
+    if mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
+        rgba = np.asarray(_straight(image).convert("RGBA"))
+        yield _pixels(rgba[:, :, :3], rgba[:, :, 3], frame=frame)
+    else:
+        yield _pixels(np.asarray(_to_rgb(image)), frame=frame)
+    if mode not in {"RGB", "RGBA", "L", "LA", "1"}:
+        yield from _read_raw(np.asarray(image), frame)
+
+
+def _straight(image: Image.Image) -> Image.Image:
+    """Premultiplied modes convert only to their straight twin."""
+    return image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode != "LAB":
+        return image.convert("RGB")
+    converted = ImageCms.applyTransform(image, _lab_to_rgb())
+    if converted is None:
+        raise ImageUnreadable("LAB could not be converted")
+    return converted
+
+
+@cache
+def _lab_to_rgb() -> ImageCms.ImageCmsTransform:
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return ImageCms.buildTransform(lab, srgb, "LAB", "RGB")
+
+
+def _read_raw(stored: NDArray[np.uint8], frame: int) -> Iterator[Pixels]:
+    """The stored numbers as if they were grey or RGB: what a pipeline that skips conversion sees.
+
+    A fourth channel (CMYK's black, RGBX's padding) can hold a picture of its own.
+    """
+    if stored.ndim == 2:  # noqa: PLR2004  # palette indices
+        stored = stored[:, :, None]
+    channels = stored.shape[2]
+    if channels in {1, 2}:
+        yield _pixels(_grey(stored[:, :, 0]), frame=frame, reading="raw indices")
+        return
+    yield _pixels(stored[:, :, :3], frame=frame, reading="raw channels")
+    if channels == _MAX_CHANNELS and not _is_flat(stored[:, :, 3]):
+        yield _pixels(_grey(stored[:, :, 3]), frame=frame, reading="fourth channel")
+
+
+def _read_array(array: NDArray[Any], limits: Limits) -> Iterator[Pixels]:
+    """Every picture of an array, in every layout that its shape allows."""
+    if array.dtype.kind not in "buif":
+        raise ImageUnreadable(f"an array of {array.dtype}: pass bool, integers or floats")
+    if array.size == 0:
+        raise ImageUnreadable(f"an empty array of shape {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ImageUnreadable("an array with NaN or infinite values")
+    layouts = list(_layouts(array))
+    if not layouts:
+        raise ImageUnreadable(
+            f"no picture in an array of shape {array.shape}: "
+            "pass [H, W], [H, W, C] or [C, H, W] with 1 to 4 channels, or a batch of them"
+        )
+    for layout, batch in layouts:
+        budget = _Budget(limits)
+        for number, picture in enumerate(batch):
+            budget.spend(picture.shape[1], picture.shape[0])
+            yield from _read_numbers(picture, number, layout if len(layouts) > 1 else "")
+
+
+def _layouts(array: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The array as batches ``[N, H, W, C]``, once for each axis that may be the channels'."""
+    if array.ndim == 2:  # noqa: PLR2004
+        yield "grey", array[None, :, :, None]
+        return
+    names = {3: {-1: "HWC", -3: "CHW"}, 4: {-1: "NHWC", -3: "NCHW"}}.get(
+        array.ndim, {-1: "FHWC", -3: "FCHW", -4: "CFHW"} if array.ndim == 5 else {}  # noqa: PLR2004
+    )
+    for axis, name in names.items():
+        if array.shape[axis] <= _MAX_CHANNELS:
+            last = np.moveaxis(array, axis, -1)
+            yield name, last.reshape(-1, *last.shape[-3:])
+
+
+def _read_numbers(picture: NDArray[Any], frame: int, layout: str = "") -> Iterator[Pixels]:
+    """``[H, W, C]`` of any numbers, in every value range that keeps something to see."""
+    for name, levels in _value_readings(picture):
+        reading = ", ".join(part for part in (layout, name) if part)
+        match levels.shape[2]:
+            case 1:
+                yield _pixels(_grey(levels[:, :, 0]), frame=frame, reading=reading)
+            case 2:
+                grey, alpha = _grey(levels[:, :, 0]), levels[:, :, 1]
+                yield _pixels(grey, alpha, frame=frame, reading=reading)
+            case 3:
+                yield _pixels(levels, frame=frame, reading=reading)
+            case _:
+                yield _pixels(levels[:, :, :3], levels[:, :, 3], frame=frame, reading=reading)
+
+
+def _value_readings(picture: NDArray[Any]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Numbers as 8-bit levels, once for each range to which some consumer clips them.
+
+    Ranges that clip nothing differ only by scale and offset, which no hash here notices: of
+    those, the tightest is taken. A range that clips is another picture, however few pixels lie
+    outside: one stray value must not hide the rest.
+    """
+    if picture.dtype == np.uint8:
+        yield "", picture
+        return
+    if picture.dtype == np.bool_:
+        yield "", picture.astype(np.uint8) * np.uint8(255)
+        return
+    numbers = picture.astype(np.float32)
+    low, high = float(numbers.min()), float(numbers.max())
+    enclosed = False
+    seen = False
+    for name, floor, ceiling in _RANGES:
+        encloses = floor <= low and high <= ceiling
+        if encloses and enclosed:
+            continue
+        enclosed = enclosed or encloses
+        levels = _to_levels(numbers, floor, ceiling)
+        if not _is_flat(levels):
+            seen = True
+            yield name, levels
+        if encloses and high - low < (ceiling - floor) * _FAINT and high > low:
+            seen = True
+            yield "stretched", _to_levels(numbers, low, high)
+    if not enclosed and high > low:
+        seen = True
+        yield "stretched", _to_levels(numbers, low, high)
+    if not seen:
+        yield "flat", _to_levels(numbers, min(low, 0.0), max(high, 1.0))
+
+
+def _to_levels(numbers: NDArray[np.float32], floor: float, ceiling: float) -> NDArray[np.uint8]:
+    scaled = (np.clip(numbers, floor, ceiling) - floor) * np.float32(255.0 / (ceiling - floor))
+    return np.rint(scaled).astype(np.uint8)
+
+
+def _is_flat(levels: NDArray[np.uint8]) -> bool:
+    return bool(levels.min() == levels.max())
+
+
+def _grey(levels: NDArray[np.uint8]) -> RGB:
+    return np.repeat(levels[:, :, None], 3, axis=2)
+
+
+def _pixels(
+    rgb: NDArray[np.uint8],
+    alpha: NDArray[np.uint8] | None = None,
+    *,
+    frame: int,
+    reading: str = "",
+) -> Pixels:
+    if alpha is not None and int(alpha.min()) == 255:  # noqa: PLR2004  # opaque throughout
+        alpha = None
+    return Pixels(np.ascontiguousarray(rgb), alpha, frame, reading)

@@ -1,0 +1,77 @@
+"""Bytes of a list become entries whole or not at all. One file per format, exact round trip."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from initgate.errors import ListRejected
+from initgate.lists import csv_list, jsonl_list
+from initgate.model import Algorithm, HashList, ListEntry
+
+
+class Format(StrEnum):
+    """A file format, named as in the configuration and as a file's suffix."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+class _Reader(Protocol):
+    def __call__(self, data: bytes, *, source: str) -> Iterator[ListEntry]: ...
+
+
+_READERS: dict[Format, _Reader] = {Format.CSV: csv_list.read, Format.JSONL: jsonl_list.read}
+_WRITERS: dict[Format, Callable[[Iterable[ListEntry]], bytes]] = {
+    Format.CSV: csv_list.write,
+    Format.JSONL: jsonl_list.write,
+}
+
+
+def load(
+    data: bytes,
+    *,
+    name: str,
+    source: str,
+    file_format: Format,
+    algorithm: Algorithm,
+    allow_empty: bool = False,
+    as_of: datetime | None = None,
+) -> HashList:
+    """Reads a whole list.
+
+    Args:
+        data: The file's bytes.
+        name: The operator's name for the list.
+        source: Where the bytes came from, for error messages.
+        file_format: How they are written.
+        algorithm: What every entry must be.
+        allow_empty: Whether no entry is fine.
+        as_of: When the bytes were last known to be current.
+
+    Raises:
+        ListRejected: Naming source, line and reason. Nothing is kept of a rejected list.
+    """
+    entries = []
+    for number, entry in enumerate(_READERS[file_format](data, source=source), start=1):
+        if entry.algorithm is not algorithm:
+            raise ListRejected(
+                f"entry {number} ({entry.entry}) is {entry.algorithm}, but list {name!r} is "
+                f'configured with algorithm = "{algorithm}": give each algorithm a list of its own',
+                source=source,
+            )
+        entries.append(entry)
+    if not entries and not allow_empty:
+        raise ListRejected(
+            "the list is empty; if that is meant, set allow_empty = true", source=source
+        )
+    digest = hashlib.sha256(data).hexdigest()
+    return HashList.of(entries, name=name, algorithm=algorithm, digest=digest, as_of=as_of)
+
+
+def dump(entries: Iterable[ListEntry], file_format: Format) -> bytes:
+    """The file of some entries; ``load`` gives them back."""
+    return _WRITERS[file_format](entries)

@@ -1,0 +1,84 @@
+"""Our CSV: header ``algorithm,hash,entry,quality,tags``, the last two optional; UTF-8.
+
+Tags are joined by ``;``. An empty quality or tags field means unknown or none.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+
+from initgate.errors import ListRejected
+from initgate.lists.records import COLUMNS, OPTIONAL, REQUIRED, to_entry, to_record
+from initgate.model import ListEntry
+
+
+def read(data: bytes, *, source: str) -> Iterator[ListEntry]:
+    """Yields the entries of a file.
+
+    Raises:
+        ListRejected: At the first malformed line.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ListRejected(f"not UTF-8 at byte {error.start}", source=source) from error
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(rows, [])
+        _check_header(header, source)
+        for row in rows:
+            if len(row) != len(header):
+                raise ListRejected(
+                    f"{len(row)} fields, the header has {len(header)}",
+                    source=source,
+                    record=rows.line_num,
+                )
+            yield to_entry(
+                _to_record(dict(zip(header, row, strict=True))), source=source, line=rows.line_num
+            )
+    except csv.Error as error:
+        raise ListRejected(str(error), source=source, record=rows.line_num) from error
+
+
+def write(entries: Iterable[ListEntry]) -> bytes:
+    """The file of some entries; ``read`` gives them back."""
+    out = io.StringIO(newline="")
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for entry in entries:
+        record = to_record(entry)
+        rows.writerow(
+            [
+                record["algorithm"],
+                record["hash"],
+                record["entry"],
+                record.get("quality", ""),
+                ";".join(entry.tags),
+            ]
+        )
+    return out.getvalue().encode()
+
+
+def _check_header(header: list[str], source: str) -> None:
+    missing = [name for name in REQUIRED if name not in header]
+    unknown = [name for name in header if name not in COLUMNS]
+    if missing or unknown or len(set(header)) != len(header):
+        raise ListRejected(
+            f"the header must hold {', '.join(REQUIRED)} and may hold {', '.join(OPTIONAL)}, "
+            f"found {','.join(header)!r}",
+            source=source,
+            record=1,
+        )
+
+
+def _to_record(row: dict[str, str]) -> dict[str, object]:
+    record: dict[str, object] = {key: row[key] for key in REQUIRED}
+    quality = row.get("quality", "")
+    if quality:
+        record["quality"] = int(quality) if quality.isascii() and quality.isdigit() else quality
+    tags = row.get("tags", "")
+    if tags:
+        record["tags"] = tags.split(";")
+    return record

@@ -1,0 +1,42 @@
+"""Our JSON Lines: an object a line with the columns of the CSV; ``tags`` is an array of strings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from initgate.errors import ListRejected
+from initgate.lists.records import to_entry, to_record
+from initgate.model import ListEntry
+
+
+def read(data: bytes, *, source: str) -> Iterator[ListEntry]:
+    """Yields the entries of a file.
+
+    Raises:
+        ListRejected: At the first malformed line.
+    """
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line.decode("utf-8"), object_pairs_hook=_without_repeats)
+        except (ValueError, RecursionError) as error:
+            raise ListRejected(f"no JSON object: {error}", source=source, record=number) from error
+        if not isinstance(record, dict):
+            raise ListRejected("not a JSON object", source=source, record=number)
+        yield to_entry(record, source=source, line=number)
+
+
+def write(entries: Iterable[ListEntry]) -> bytes:
+    """The file of some entries; ``read`` gives them back."""
+    return b"".join(
+        json.dumps(to_record(entry), ensure_ascii=False).encode() + b"\n" for entry in entries
+    )
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        raise ValueError("a field stands twice")
+    return record
