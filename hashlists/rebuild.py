@@ -75,7 +75,9 @@ def build() -> dict[Path, bytes]:
 def main() -> None:
     """Writes the files, or checks them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 on a difference")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, exit 1 on a difference"
+    )
     check = parser.parse_args().check
     changed = 0
     for path, data in build().items():

@@ -1,11 +1,11 @@
 """A gate in front of the init image: known material is refused before any diffusion step runs.
 
-    from initgate import Allowed, Refused, load_gate
+from initgate import Allowed, Refused, load_gate
 
-    gate = load_gate("config/initgate.toml")
-    match gate.check(photo):
-        case Allowed(): ...
-        case Refused(decision_id=decision_id): ...
+gate = load_gate("config/initgate.toml")
+match gate.check(photo):
+    case Allowed(): ...
+    case Refused(decision_id=decision_id): ...
 """
 
 from __future__ import annotations

@@ -94,7 +94,9 @@ class ListSettings(_Frozen):
         most = self.algorithm.max_threshold
         if self.threshold is not None and not 0 <= self.threshold <= most:
             allowed = f"0 to {most}" if most else "0 (a digest matches exactly)"
-            raise ValueError(f"threshold: {self.threshold} for {self.algorithm}; allowed: {allowed}")
+            raise ValueError(
+                f"threshold: {self.threshold} for {self.algorithm}; allowed: {allowed}"
+            )
         return self
 
     @property
@@ -270,7 +272,8 @@ def find_config(path: str | Path | None = None) -> Path:
 def _resolve(settings: Settings, folder: Path) -> Settings:
     """Makes paths absolute: they are relative to the file, wherever the process runs."""
     lists = tuple(
-        one.model_copy(update={"path": (folder / one.path.expanduser()).resolve()}) for one in settings.lists
+        one.model_copy(update={"path": (folder / one.path.expanduser()).resolve()})
+        for one in settings.lists
     )
     url = make_url(settings.audit.url)
     if url.database and url.database != ":memory:":

@@ -4,8 +4,8 @@
 
     Exception
     └── InitgateError
-        ├── ConfigError        (ValueError)   a setting is wrong; names file, key and what is allowed
-        ├── ListRejected       (ValueError)   a hash list is malformed; names file, record and reason
+        ├── ConfigError        (ValueError)   a setting is wrong; names file, key and values allowed
+        ├── ListRejected       (ValueError)   a hash list is malformed; names file, record, reason
         ├── SourceUnavailable  (OSError)      the bytes of a list cannot be read
         ├── ImageUnreadable    (ValueError)   no pixels could be had within the limits
         ├── AuditUnavailable   (RuntimeError) the audit log cannot be written or read

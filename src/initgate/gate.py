@@ -12,7 +12,17 @@ from initgate.errors import AuditUnavailable, ImageUnreadable
 from initgate.hashing import hash_bytes, hash_orientations
 from initgate.image import Limits, decode
 from initgate.index import Index
-from initgate.model import Allowed, Context, Decision, Hash, Match, Picture, Reason, Refused, Verdict
+from initgate.model import (
+    Allowed,
+    Context,
+    Decision,
+    Hash,
+    Match,
+    Picture,
+    Reason,
+    Refused,
+    Verdict,
+)
 from initgate.policy import Policy
 from initgate.views import views
 

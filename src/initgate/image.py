@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageSequence
+from PIL import Image, ImageCms, ImageSequence, UnidentifiedImageError
 from typing_extensions import TypeIs
 
 from initgate.errors import ImageUnreadable
@@ -31,7 +31,12 @@ _FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"]
 _MAX_CHANNELS = 4
 
 # Value ranges that consumers clip to, tightest first.
-_RANGES = (("0..1", 0.0, 1.0), ("-1..1", -1.0, 1.0), ("0..255", 0.0, 255.0), ("16 bit", 0.0, 65535.0))
+_RANGES = (
+    ("0..1", 0.0, 1.0),
+    ("-1..1", -1.0, 1.0),
+    ("0..255", 0.0, 255.0),
+    ("16 bit", 0.0, 65535.0),
+)
 
 # Below this share of its range's span, an array is also stretched: a model sees contrast that
 # rounding to 8 bits would lose.
@@ -71,21 +76,11 @@ def decode(source: object, *, limits: Limits) -> Picture:
         ImageUnreadable: Anything else, and anything broken.
     """
     try:
-        match source:
-            case bytes() | bytearray() | memoryview():
-                return _decode_bytes(bytes(source), limits)
-            case Image.Image():
-                return Picture(tuple(_read_frames(source, limits)))
-            case np.ndarray():
-                return Picture(tuple(_read_array(source, limits)))
+        return _decode(source, limits)
     except ImageUnreadable:
         raise
-    except Exception as error:  # noqa: BLE001  # decoders fail in every way there is; all of them refuse
-        raise ImageUnreadable(f"{type(error).__name__}: {error}") from error
-    raise ImageUnreadable(
-        f"{type(source).__name__} is no image: pass bytes, a PIL image or a numpy array"
-        + (" (open the file or URL first)" if isinstance(source, str) else "")
-    )
+    except Exception as error:  # decoders fail in every way there is; all of them refuse
+        raise ImageUnreadable(_describe(error)) from error
 
 
 def is_pil(value: object) -> TypeIs[Image.Image]:
@@ -104,9 +99,15 @@ def snapshot(image: Image.Image, *, limits: Limits) -> Image.Image:
     _Budget(limits).spend(image.width, image.height)
     try:
         copied = image.copy()
-    except Exception as error:  # noqa: BLE001  # as in decode
-        raise ImageUnreadable(f"{type(error).__name__}: {error}") from error
+    except Exception as error:
+        raise ImageUnreadable(_describe(error)) from error
     return copied
+
+
+def _describe(error: Exception) -> str:
+    """What a decoder said, without the name of any file."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return f"{type(error).__name__}: {said}"
 
 
 def to_pil(rgb: RGB) -> Image.Image:
@@ -132,12 +133,27 @@ def _formats() -> list[str]:
     return [*_FORMATS, "HEIF"]
 
 
+def _decode(source: object, limits: Limits) -> Picture:
+    match source:
+        case bytes() | bytearray() | memoryview():
+            return _decode_bytes(bytes(source), limits)
+        case Image.Image():
+            return Picture(tuple(_read_frames(source, limits)))
+        case np.ndarray():
+            return Picture(tuple(_read_array(source, limits)))
+        case _:
+            raise ImageUnreadable(
+                f"{type(source).__name__} is no image: pass bytes, a PIL image or a numpy array"
+                + (" (open the file or URL first)" if isinstance(source, str) else "")
+            )
+
+
 def _decode_bytes(data: bytes, limits: Limits) -> Picture:
     if len(data) > limits.max_bytes:
         raise ImageUnreadable(f"{len(data)} bytes, more than max_bytes = {limits.max_bytes}")
     try:
         opened = Image.open(io.BytesIO(data), formats=_formats())
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ImageUnreadable(f"{len(data)} bytes in none of the formats {_formats()}") from error
     with opened:
         return Picture(tuple(_read_frames(opened, limits)), data)
@@ -260,7 +276,8 @@ def _layouts(array: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
         yield "grey", array[None, :, :, None]
         return
     names = {3: {-1: "HWC", -3: "CHW"}, 4: {-1: "NHWC", -3: "NCHW"}}.get(
-        array.ndim, {-1: "FHWC", -3: "FCHW", -4: "CFHW"} if array.ndim == 5 else {}  # noqa: PLR2004
+        array.ndim,
+        {-1: "FHWC", -3: "FCHW", -4: "CFHW"} if array.ndim == 5 else {},  # noqa: PLR2004
     )
     for axis, name in names.items():
         if array.shape[axis] <= _MAX_CHANNELS:
@@ -322,7 +339,8 @@ def _value_readings(picture: NDArray[Any]) -> Iterator[tuple[str, NDArray[np.uin
 
 def _to_levels(numbers: NDArray[np.float32], floor: float, ceiling: float) -> NDArray[np.uint8]:
     scaled = (np.clip(numbers, floor, ceiling) - floor) * np.float32(255.0 / (ceiling - floor))
-    return np.rint(scaled).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(scaled).astype(np.uint8)
+    return levels
 
 
 def _is_flat(levels: NDArray[np.uint8]) -> bool:
@@ -330,7 +348,8 @@ def _is_flat(levels: NDArray[np.uint8]) -> bool:
 
 
 def _grey(levels: NDArray[np.uint8]) -> RGB:
-    return np.repeat(levels[:, :, None], 3, axis=2)
+    grey: RGB = np.repeat(levels[:, :, None], 3, axis=2)
+    return grey
 
 
 def _pixels(

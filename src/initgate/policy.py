@@ -63,7 +63,7 @@ class Policy:
         keep = (hash_list.qualities >= floor) | (hash_list.qualities < 0)
         if bool(keep.all()):
             return hash_list
-        rows = np.flatnonzero(keep)
+        rows = [int(row) for row in np.flatnonzero(keep)]
         return HashList(
             name=hash_list.name,
             algorithm=hash_list.algorithm,

@@ -30,22 +30,28 @@ def scene(seed: int, *, height: int = 256, width: int = 320) -> RGB:
         uint8 ``[height, width, 3]``.
     """
     random = np.random.default_rng(seed)
-    y, x = np.mgrid[0:1 : complex(height), 0:1 : complex(width)]
+    y, x = np.mgrid[0 : 1 : complex(height), 0 : 1 : complex(width)]
     top, bottom = random.uniform(0, 1, (2, 3))
     canvas = top + (bottom - top) * y[:, :, None]
     for _ in range(3):
-        frequency, phase, level = random.uniform(2, 7), random.uniform(0, 6), random.uniform(0.3, 0.9)
+        frequency, phase, level = (
+            random.uniform(2, 7),
+            random.uniform(0, 6),
+            random.uniform(0.3, 0.9),
+        )
         hill = y > level + 0.12 * np.sin(frequency * x * 3 + phase)
         canvas[hill] = canvas[hill] * 0.3 + random.uniform(0, 1, 3) * 0.7
     for _ in range(14):
         cx, cy = random.uniform(0, 1, 2)
         size = random.uniform(0.03, 0.2)
-        if random.random() < 0.5:
+        is_disc = random.integers(2) == 0
+        if is_disc:
             shape = (x - cx) ** 2 + (y - cy) ** 2 < size**2
         else:
             shape = (abs(x - cx) < size) & (abs(y - cy) < size * random.uniform(0.4, 1.6))
         canvas[shape] = random.uniform(0, 1, 3)
-    return np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)
+    drawn: RGB = np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)
+    return drawn
 
 
 def make_list(

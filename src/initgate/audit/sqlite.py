@@ -55,10 +55,10 @@ _COUNTS = Table(
 
 # Not a defence against whoever owns the file, but against a slip of the hand.
 _APPEND_ONLY = (
-    "CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON decisions "
-    "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END",
-    "CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON decisions "
-    "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END",
+    """CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON decisions
+       BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
+    """CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON decisions
+       BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
 )
 
 _PAGE = 1000  # records read at a time

@@ -8,7 +8,9 @@ from initgate.image import Limits, decode
 from initgate.model import Algorithm, ListEntry
 
 DEFAULT_QUALITY_FLOOR = 50
-"""Below this PDQ quality a picture has too little structure to be told from others (PDQ's custom)."""
+"""Below this PDQ quality a picture has too little structure to be told from others.
+
+The custom of PDQ's own tools."""
 
 
 def entry_of(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from typing_extensions import TypeIs
+
 from initgate.errors import ListRejected
 from initgate.model import Algorithm, ListEntry
 
@@ -12,6 +14,7 @@ REQUIRED = ("algorithm", "hash", "entry")
 OPTIONAL = ("quality", "tags")
 COLUMNS = (*REQUIRED, *OPTIONAL)
 
+_BEST = 100  # quality
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -31,12 +34,10 @@ def to_entry(record: Mapping[str, object], *, source: str, line: int) -> ListEnt
     def rejected(reason: str) -> ListRejected:
         return ListRejected(reason, source=source, record=line)
 
-    for key in record:
-        if key not in COLUMNS:
-            raise rejected(f"unknown field {key!r}; the fields are {', '.join(COLUMNS)}")
-    for key in REQUIRED:
-        if key not in record:
-            raise rejected(f"field {key!r} is missing")
+    if unknown := record.keys() - set(COLUMNS):
+        raise rejected(f"unknown field {min(unknown)!r}; the fields are {', '.join(COLUMNS)}")
+    if missing := set(REQUIRED) - record.keys():
+        raise rejected(f"field {min(missing)!r} is missing")
 
     try:
         algorithm = Algorithm(str(record["algorithm"]))
@@ -50,20 +51,22 @@ def to_entry(record: Mapping[str, object], *, source: str, line: int) -> ListEnt
         raise rejected(f"{algorithm} needs {digits} hexadecimal digits, found {text!r}")
 
     entry = record["entry"]
-    if not isinstance(entry, str) or not entry or _CONTROL.search(entry):
+    if not _is_label(entry):
         raise rejected(f"entry must be a text without control characters, found {entry!r}")
 
     quality = record.get("quality")
-    if quality is not None and (type(quality) is not int or not 0 <= quality <= 100):  # noqa: PLR2004
-        raise rejected(f"quality must be a whole number from 0 to 100, found {quality!r}")
+    if quality is not None and (type(quality) is not int or not 0 <= quality <= _BEST):
+        raise rejected(f"quality must be a whole number from 0 to {_BEST}, found {quality!r}")
 
     tags = record.get("tags", ())
-    if not isinstance(tags, list | tuple) or not all(
-        isinstance(tag, str) and tag and not _CONTROL.search(tag) and ";" not in tag for tag in tags
-    ):
+    if not isinstance(tags, list | tuple) or not all(_is_label(t) and ";" not in t for t in tags):
         raise rejected(f"tags must be texts without control characters or ';', found {tags!r}")
 
     return ListEntry(algorithm, bytes.fromhex(text), entry, quality, tuple(tags))
+
+
+def _is_label(value: object) -> TypeIs[str]:
+    return isinstance(value, str) and value != "" and not _CONTROL.search(value)
 
 
 def to_record(entry: ListEntry) -> dict[str, object]:
