@@ -115,10 +115,16 @@ def to_pil(rgb: RGB) -> Image.Image:
     return Image.fromarray(rgb)
 
 
-def to_png(rgb: RGB) -> bytes:
-    """A PNG file of a picture."""
+def encode(rgb: RGB, file_format: str, **options: Any) -> bytes:
+    """The file of a picture.
+
+    Args:
+        rgb: uint8 ``[H, W, 3]``.
+        file_format: Pillow's name for it, e.g. ``"PNG"``.
+        options: Pillow's for the format, e.g. ``quality=40``.
+    """
     buffer = io.BytesIO()
-    to_pil(rgb).save(buffer, "PNG")
+    to_pil(rgb).save(buffer, file_format, **options)
     return buffer.getvalue()
 
 

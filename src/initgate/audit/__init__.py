@@ -136,10 +136,11 @@ class Journal:
 def _to_finding(match: Match) -> dict[str, object]:
     width = max(1, match.algorithm.bits // _BUCKETS)
     floor = match.distance // width * width
+    bucket = f"{max(1, floor)}-{floor + width - 1}"
     return {
         "list": match.list,
         "algorithm": match.algorithm.value,
-        "distance": "0" if match.distance == 0 else f"{floor}-{floor + width - 1}",
+        "distance": bucket if match.distance else "0",
         "view": match.view,
         "tags": list(match.tags),
     }
