@@ -41,6 +41,7 @@ from initgate.policy import Fallback, ListPolicy
 _PREFIX = "INITGATE_"
 _CONFIG_VARIABLE = "INITGATE_CONFIG"
 _PLACES = (Path("initgate.toml"), Path("config/initgate.toml"))
+_AUDIT_URL = "allowed: sqlite:///FILE, for a log that lasts"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -164,11 +165,12 @@ class AuditSettings(_Frozen):
     @classmethod
     def _check_url(cls, value: str) -> str:
         try:
-            driver = make_url(value).drivername
+            url = make_url(value)
         except ArgumentError:
-            driver = ""
-        if driver not in {"sqlite", "sqlite+pysqlite"}:
-            raise ValueError("allowed: sqlite:///FILE")
+            raise ValueError(_AUDIT_URL) from None
+        is_file = url.database and ":memory:" not in url.database and not url.query
+        if url.drivername not in {"sqlite", "sqlite+pysqlite"} or not is_file:
+            raise ValueError(_AUDIT_URL)
         return value
 
 
@@ -276,8 +278,8 @@ def _resolve(settings: Settings, folder: Path) -> Settings:
         for one in settings.lists
     )
     url = make_url(settings.audit.url)
-    if url.database and url.database != ":memory:":
-        url = url.set(database=str((folder / Path(url.database).expanduser()).resolve()))
+    database = (folder / Path(url.database or "").expanduser()).resolve()
+    url = url.set(database=str(database))
     audit = settings.audit.model_copy(update={"url": url.render_as_string(hide_password=False)})
     return settings.model_copy(update={"lists": lists, "audit": audit})
 
@@ -322,7 +324,8 @@ def _explain(error: ErrorDetails, file: Path) -> str:
             )
         case _:
             message = error["msg"].removeprefix("Value error, ")
-            found = "" if isinstance(error["input"], BaseModel) else f" (found {error['input']!r})"
+            is_told = not isinstance(error["input"], BaseModel) and "subject_key" not in loc
+            found = f" (found {error['input']!r})" if is_told else ""
             return f"{where}: {key}: {message}{found}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -124,7 +125,7 @@ class Gate:
         except ImageUnreadable as error:
             decision = self._decide(Reason.UNREADABLE, started, detail=str(error))
         except Exception as error:  # noqa: BLE001  # the one broad net: whatever failed, it refuses
-            self._log.error("fault", exc_info=error)
+            self._say("error", "fault", exc_info=error)
             decision = self._decide(Reason.FAULT, started, detail=type(error).__name__)
         # (6) record, (7) answer
         return self._record(decision, context)
@@ -140,11 +141,12 @@ class Gate:
             picture = decode(self._canary.data, limits=Limits())
             found = self._index.search(self._hash(picture), thresholds=thresholds)
         except Exception as error:  # noqa: BLE001  # a self-test that fails has failed
-            self._log.error("canary fault", exc_info=error)
+            self._say("error", "canary fault", exc_info=error)
             return False
         lost = sorted(thresholds.keys() - {match.list for match in found.matches})
         if lost:
-            self._log.error("canary lost", algorithms=[name.rpartition(".")[2] for name in lost])
+            algorithms = [name.rpartition(".")[2] for name in lost]
+            self._say("error", "canary lost", algorithms=algorithms)
         return not lost
 
     def _hash(self, picture: Picture) -> list[Hash]:
@@ -182,7 +184,8 @@ class Gate:
         try:
             self.journal.record(decision, context, self._clock())
         except Exception as error:  # noqa: BLE001  # a record that failed in any way was not made
-            self._log.error(
+            self._say(
+                "error",
                 "unrecorded",
                 decision_id=decision.verdict.decision_id,
                 reason=decision.reason.value,
@@ -211,7 +214,8 @@ class Gate:
         if decision.reason is Reason.NO_MATCH:
             return
         is_pass = isinstance(decision.verdict, Allowed)
-        (self._log.warning if is_pass else self._log.info)(
+        self._say(
+            "warning" if is_pass else "info",
             "passed" if is_pass else "refused",
             decision_id=decision.verdict.decision_id,
             reason=decision.reason.value,
@@ -220,3 +224,8 @@ class Gate:
             endpoint=context.endpoint,
             took_ms=round(decision.took_ms, 1),
         )
+
+    def _say(self, level: str, event: str, **fields: object) -> None:
+        """Logs. A log that cannot be written must not keep a decision from being made."""
+        with suppress(Exception):
+            getattr(self._log, level)(event, **fields)

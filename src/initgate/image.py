@@ -144,7 +144,7 @@ def _decode(source: object, limits: Limits) -> Picture:
         case bytes() | bytearray() | memoryview():
             return _decode_bytes(bytes(source), limits)
         case Image.Image():
-            return Picture(tuple(_read_frames(source, limits)))
+            return Picture(tuple(_read_object(source, limits)))
         case np.ndarray():
             return Picture(tuple(_read_array(source, limits)))
         case _:
@@ -165,21 +165,51 @@ def _decode_bytes(data: bytes, limits: Limits) -> Picture:
         return Picture(tuple(_read_frames(opened, limits)), data)
 
 
-def _read_frames(image: Image.Image, limits: Limits) -> Iterator[Pixels]:
-    """Every frame of a PIL image, in every reading, leaving it at the frame where it was."""
-    budget = _Budget(limits)
-    if getattr(image, "fp", None) is None:  # not from a file, or already detached: one frame
-        budget.spend(image.width, image.height)
+def _read_object(image: Image.Image, limits: Limits) -> Iterator[Pixels]:
+    """A caller's PIL image: what it holds in memory, then every frame of its file.
+
+    The caller may have drawn on the frame in memory. It is put back as it was.
+    """
+    _Budget(limits).spend(image.width, image.height)
+    if not _has_frames(image):
         yield from _read_mode(image, 0)
         return
-    current = image.tell()
+    position = image.tell()
+    held = image.copy()
+    yield from _read_mode(held, position)
     try:
-        for number, frame in enumerate(ImageSequence.Iterator(image)):
-            budget.spend(frame.width, frame.height)
-            frame.load()
-            yield from _read_mode(frame, number)
+        _seek(image, 0)
+        yield from _read_frames(image, limits)
     finally:
-        image.seek(current)
+        _seek(image, position)
+        image.load()
+        image.im, image.palette = held.im, held.palette
+        image._mode, image._size = held.mode, held.size  # noqa: SLF001  # as Pillow's own edits do
+
+
+def _seek(image: Image.Image, frame: int) -> None:
+    # Pillow rewinds an APNG but keeps the chunk that it had read ahead, and trips over it later.
+    ahead = getattr(getattr(image, "png", None), "queue", None)
+    if ahead and frame < image.tell():
+        ahead.clear()
+    image.seek(frame)
+
+
+def _has_frames(image: Image.Image) -> bool:
+    """Whether there are other frames to be had; a closed file's are gone."""
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except ValueError:  # Pillow's word for a closed file
+        return False
+
+
+def _read_frames(image: Image.Image, limits: Limits) -> Iterator[Pixels]:
+    """Every frame of a file, in every reading."""
+    budget = _Budget(limits)
+    for number, frame in enumerate(ImageSequence.Iterator(image)):
+        budget.spend(frame.width, frame.height)
+        frame.load()
+        yield from _read_mode(frame, number)
 
 
 class _Budget:
@@ -261,8 +291,6 @@ def _read_array(array: NDArray[Any], limits: Limits) -> Iterator[Pixels]:
         raise ImageUnreadable(f"an array of {array.dtype}: pass bool, integers or floats")
     if array.size == 0:
         raise ImageUnreadable(f"an empty array of shape {array.shape}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ImageUnreadable("an array with NaN or infinite values")
     layouts = list(_layouts(array))
     if not layouts:
         raise ImageUnreadable(
@@ -281,14 +309,20 @@ def _layouts(array: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
     if array.ndim == 2:  # noqa: PLR2004
         yield "grey", array[None, :, :, None]
         return
-    names = {3: {-1: "HWC", -3: "CHW"}, 4: {-1: "NHWC", -3: "NCHW"}}.get(
-        array.ndim,
-        {-1: "FHWC", -3: "FCHW", -4: "CFHW"} if array.ndim == 5 else {},  # noqa: PLR2004
-    )
-    for axis, name in names.items():
-        if array.shape[axis] <= _MAX_CHANNELS:
-            last = np.moveaxis(array, axis, -1)
-            yield name, last.reshape(-1, *last.shape[-3:])
+    names = {
+        3: {-1: "HWC", -3: "CHW"},
+        4: {-1: "NHWC", -3: "NCHW"},
+        5: {-1: "FHWC", -3: "FCHW", -4: "CFHW"},
+    }.get(array.ndim, {})
+    batches = [
+        (name, np.moveaxis(array, axis, -1))
+        for axis, name in names.items()
+        if array.shape[axis] <= _MAX_CHANNELS
+    ]
+    # Where one axis may be the channels', another layout would make pictures a few pixels high.
+    plausible = [one for one in batches if min(one[1].shape[-3:-1]) > _MAX_CHANNELS]
+    for name, batch in plausible or batches:
+        yield name, batch.reshape(-1, *batch.shape[-3:])
 
 
 def _read_numbers(picture: NDArray[Any], frame: int, layout: str = "") -> Iterator[Pixels]:
@@ -320,7 +354,10 @@ def _value_readings(picture: NDArray[Any]) -> Iterator[tuple[str, NDArray[np.uin
     if picture.dtype == np.bool_:
         yield "", picture.astype(np.uint8) * np.uint8(255)
         return
-    numbers = picture.astype(np.float32)
+    with np.errstate(over="ignore"):
+        numbers = picture.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        raise ImageUnreadable("an array with NaN or infinite values (as float32)")
     low, high = float(numbers.min()), float(numbers.max())
     enclosed = False
     seen = False

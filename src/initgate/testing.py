@@ -96,7 +96,7 @@ class MemorySink:
 
     def last(self, number: int) -> list[Record]:
         """See :class:`initgate.audit.AuditSink`."""
-        return self._records[-number:]
+        return self._records[-number:] if number else []
 
     def counts(self) -> dict[str, int]:
         """See :class:`initgate.audit.AuditSink`."""

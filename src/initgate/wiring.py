@@ -20,6 +20,7 @@ from initgate.audit import AuditSink, Journal, Provenance
 from initgate.audit.sqlite import SqliteAudit
 from initgate.canary import load_canary
 from initgate.config import ListSettings, Settings, load_settings
+from initgate.errors import ListRejected
 from initgate.gate import Gate
 from initgate.index import Index
 from initgate.lists import load
@@ -53,12 +54,16 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
         encoded=settings.gate.encoded,
         digest=settings.digest,
     )
+    searched = [
+        _fit(one, policy, allow_empty=of.allow_empty)
+        for one, of in zip(lists, settings.lists, strict=True)
+    ]
     canary = load_canary(one.algorithm for one in lists)
     sink = open_audit(settings)
     atexit.register(sink.close)
     key = settings.audit.subject_key
     return Gate(
-        index=Index([*(policy.fit_entries(one) for one in lists), *canary.lists]),
+        index=Index([*searched, *canary.lists]),
         policy=policy,
         canary=canary,
         ages={one.name: one.as_of for one in lists},
@@ -78,6 +83,18 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
         new_id=lambda: str(uuid_utils.uuid7()),
         log=log or make_log(settings.log.level),
     )
+
+
+def _fit(hash_list: HashList, policy: Policy, *, allow_empty: bool) -> HashList:
+    """The entries worth searching; a list that has none refuses nothing and is none."""
+    fitting = policy.fit_entries(hash_list)
+    if not len(fitting) and not allow_empty:
+        raise ListRejected(
+            "every entry is below min_quality, so the list would refuse nothing; "
+            "lower min_quality or set allow_empty = true",
+            source=hash_list.name,
+        )
+    return fitting
 
 
 def load_list(settings: ListSettings) -> HashList:
@@ -116,7 +133,10 @@ def make_log(level: str) -> Any:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            # Without the locals: they hold what the caller sent.
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(

@@ -74,22 +74,21 @@ def verify(records: Iterable[Record], *, expected_head: str | None = None) -> Re
         expected_head: A head digest exported earlier; it must still be in the chain.
     """
     problems = []
-    count, previous, head = 0, GENESIS, GENESIS
+    count, expected, previous = 0, 1, GENESIS
     expected_seen = expected_head in {None, GENESIS}
     for record in records:
         count += 1
-        if record.sequence != count:
-            problems.append(f"record {count} is missing: number {record.sequence} stands there")
-            count = record.sequence
+        if record.sequence != expected:
+            problems.append(f"record {expected} is missing: number {record.sequence} stands there")
         if record.previous != previous:
             problems.append(f"record {record.sequence} does not follow the record before it")
         if record.digest != _digest(record.sequence, record.previous, record.body):
             problems.append(f"record {record.sequence} was changed after it was written")
-        previous = head = record.digest
+        previous, expected = record.digest, record.sequence + 1
         expected_seen = expected_seen or record.digest == expected_head
     if not expected_seen:
         problems.append(f"the expected head {expected_head} is not in the chain: records were cut")
-    return Report(count, head, tuple(problems))
+    return Report(count, previous, tuple(problems))
 
 
 def _digest(sequence: int, previous: str, body: str) -> str:

@@ -29,12 +29,12 @@ _FAMILIES: dict[Algorithm, Callable[..., imagehash.ImageHash]] = {
 # numpy's twins of the orientations, in the same order.
 _TURNS: tuple[Callable[[RGB], RGB], ...] = (
     lambda a: a,
-    lambda a: np.rot90(a, 1),
-    lambda a: np.rot90(a, 2),
-    lambda a: np.rot90(a, 3),
-    lambda a: a[::-1],
-    lambda a: a[:, ::-1],
     lambda a: a.transpose(1, 0, 2),
+    lambda a: a[:, ::-1],
+    lambda a: np.rot90(a, 1),
+    lambda a: a[::-1],
+    lambda a: np.rot90(a, 3),
+    lambda a: np.rot90(a, 2),
     lambda a: np.rot90(a, 2).transpose(1, 0, 2),
 )
 

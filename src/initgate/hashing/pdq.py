@@ -13,17 +13,20 @@ import pdqhash
 
 from initgate.model import RGB
 
-# The order in which pdqhash.compute_dihedral returns its eight hashes.
-ORIENTATIONS = (
-    "upright",
-    "rotated 90",
-    "rotated 180",
-    "rotated 270",
-    "flipped top to bottom",
-    "mirrored",
-    "transposed",
-    "transverse",
+# Of the eight hashes that compute_dihedral derives from one pass, only the upright and the
+# transposed one are those of the turned pixels. The library samples its windows off-centre, so
+# that the mirrored ones are up to 100 bits off where a picture has fine texture. Hence one pass
+# per flip, of which these two are taken.
+_UPRIGHT, _TRANSPOSED = 0, 6
+_FLIPS = (
+    (np.s_[:, :], ("upright", "transposed")),
+    (np.s_[:, ::-1], ("mirrored", "rotated 90")),
+    (np.s_[::-1, :], ("flipped top to bottom", "rotated 270")),
+    (np.s_[::-1, ::-1], ("rotated 180", "transverse")),
 )
+
+ORIENTATIONS = tuple(name for _, names in _FLIPS for name in names)
+"""The eight ways to turn a picture, counter-clockwise; what the hashes of a query are named by."""
 
 
 def upright(rgb: RGB) -> tuple[bytes, int]:
@@ -33,7 +36,8 @@ def upright(rgb: RGB) -> tuple[bytes, int]:
 
 
 def orientations(rgb: RGB) -> Iterator[tuple[str, bytes, int]]:
-    """The eight dihedral variants from one pass over the pixels: name, hash, quality."""
-    vectors, quality = pdqhash.compute_dihedral(rgb)
-    for name, vector in zip(ORIENTATIONS, vectors, strict=True):
-        yield name, np.packbits(vector).tobytes(), int(quality)
+    """The hashes of the eight turned pictures, upright first: name, hash, quality."""
+    for flip, names in _FLIPS:
+        vectors, quality = pdqhash.compute_dihedral(np.ascontiguousarray(rgb[flip]))
+        for name, which in zip(names, (_UPRIGHT, _TRANSPOSED), strict=True):
+            yield name, np.packbits(vectors[which]).tobytes(), int(quality)

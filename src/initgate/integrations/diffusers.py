@@ -209,7 +209,7 @@ class _Admission:
             else:
                 bound.arguments[name] = self._walk(value, name, name)
 
-    def _walk(self, value: Any, name: str, path: str) -> Any:
+    def _walk(self, value: Any, name: str, path: str) -> Any:  # noqa: PLR0911  # a case a kind
         """The value with every picture in it replaced by the copy that was looked at.
 
         Args:
@@ -316,7 +316,7 @@ def _latent_channels(pipe: Any) -> frozenset[int]:
 
 
 def _channels(value: Any) -> int:
-    """How many channels in diffusers' layouts: tensors ``[…, C, H, W]``, arrays ``[…, H, W, C]``."""
+    """How many channels: diffusers lays tensors out ``[…, C, H, W]``, arrays ``[…, H, W, C]``."""
     if value.ndim == 2:  # noqa: PLR2004  # height and width
         return 1
     return int(value.shape[-3] if isinstance(value, torch.Tensor) else value.shape[-1])

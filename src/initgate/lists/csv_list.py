@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 
 from initgate.errors import ListRejected
@@ -77,7 +78,7 @@ def _to_record(row: dict[str, str]) -> dict[str, object]:
     record: dict[str, object] = {key: row[key] for key in REQUIRED}
     quality = row.get("quality", "")
     if quality:
-        record["quality"] = int(quality) if quality.isascii() and quality.isdigit() else quality
+        record["quality"] = int(quality) if re.fullmatch(r"[0-9]{1,3}", quality) else quality
     tags = row.get("tags", "")
     if tags:
         record["tags"] = tags.split(";")

@@ -15,7 +15,7 @@ OPTIONAL = ("quality", "tags")
 COLUMNS = (*REQUIRED, *OPTIONAL)
 
 _BEST = 100  # quality
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # and halves of characters
 
 
 def to_entry(record: Mapping[str, object], *, source: str, line: int) -> ListEntry:

@@ -1,0 +1,150 @@
+"""Fixtures: sample photos, and gates of real parts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, settings
+from samples import CONFIG, LISTED, UNLISTED
+from structlog.testing import LogCapture
+
+from initgate import Gate, load_gate, load_settings
+from initgate.audit import AuditSink, Journal, Provenance
+from initgate.canary import load_canary
+from initgate.image import Limits
+from initgate.index import Index
+from initgate.model import HashList
+from initgate.policy import Fallback, ListPolicy, Policy
+from initgate.testing import MemorySink
+
+settings.register_profile(
+    "default",
+    deadline=None,  # other processes share the machine
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("default")
+
+NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+MakeGate = Callable[..., Gate]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _clean_environment() -> Iterator[None]:
+    """No setting of the developer's shell reaches a test."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for variable in list(os.environ):
+            if variable.upper().startswith("INITGATE_"):
+                monkeypatch.delenv(variable)
+        yield
+
+
+@pytest.fixture
+def log_capture() -> LogCapture:
+    """What a gate logged: ``entries``."""
+    return LogCapture()
+
+
+@pytest.fixture
+def log(log_capture: LogCapture) -> Any:
+    """A logger that prints nothing."""
+    return structlog.wrap_logger(None, processors=[log_capture])
+
+
+@pytest.fixture
+def gate(tmp_path: Path, log: Any) -> Iterator[Gate]:
+    """The gate of config/initgate.toml, with its audit log in a folder of its own."""
+    made = shipped_gate(tmp_path, log)
+    yield made
+    made.journal.sink.close()
+
+
+@pytest.fixture(scope="session")
+def sample_gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
+    """The gate of config/initgate.toml, shared by tests that only ask it."""
+    logger = structlog.wrap_logger(None, processors=[LogCapture()])
+    made = shipped_gate(tmp_path_factory.mktemp("audit"), logger)
+    yield made
+    made.journal.sink.close()
+
+
+def shipped_gate(folder: Path, log: Any) -> Gate:
+    """A gate of the shipped configuration that records in ``folder``."""
+    shipped = load_settings(CONFIG)
+    audit = shipped.audit.model_copy(update={"url": f"sqlite:///{folder / 'audit.db'}"})
+    return load_gate(shipped.model_copy(update={"audit": audit}), log=log)
+
+
+@pytest.fixture
+def sink() -> MemorySink:
+    """An audit sink in memory."""
+    return MemorySink()
+
+
+@pytest.fixture
+def make_gate(sink: MemorySink, log: Any) -> MakeGate:
+    """Makes gates from lists in memory, with a clock that stands still."""
+
+    def make(
+        lists: Sequence[HashList],
+        *,
+        policies: Mapping[str, ListPolicy] | None = None,
+        unreadable: Fallback = Fallback.REFUSE,
+        encoded: Fallback = Fallback.REFUSE,
+        limits: Limits | None = None,
+        record_allowed: bool = False,
+        index: Index | None = None,
+        clock: Callable[[], datetime] = lambda: NOW,
+        audit: AuditSink = sink,
+        logger: Any = log,
+    ) -> Gate:
+        policy = Policy(
+            lists=policies
+            or {one.name: ListPolicy(one.algorithm.default_threshold) for one in lists},
+            unreadable=unreadable,
+            encoded=encoded,
+            digest="policy",
+        )
+        canary = load_canary(one.algorithm for one in lists)
+        numbers = count(1)
+        return Gate(
+            index=Index([*(policy.fit_entries(one) for one in lists), *canary.lists])
+            if index is None
+            else index,
+            policy=policy,
+            canary=canary,
+            ages={one.name: one.as_of for one in lists},
+            journal=Journal(
+                audit,
+                provenance=Provenance("policy", {one.name: one.digest for one in lists}, {}),
+                subject_key=b"k" * 32,
+                record_allowed=record_allowed,
+            ),
+            limits=limits or Limits(),
+            clock=clock,
+            stopwatch=lambda: 0.0,
+            new_id=lambda: f"decision-{next(numbers)}",
+            log=logger,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def listed_photo() -> Path:
+    """A photo that the shipped lists hold."""
+    return LISTED["astronaut"]
+
+
+@pytest.fixture(scope="session")
+def unlisted_photo() -> Path:
+    """A photo that they do not hold."""
+    return UNLISTED["flower"]

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from initgate.index import Index
+from initgate.model import Algorithm, Hash, HashList, ListEntry
+
+PERCEPTUAL = [one for one in Algorithm if not one.is_digest]
+DIGESTS = [one for one in Algorithm if one.is_digest]
+
+
+def to_list(
+    codes: Sequence[bytes], *, name: str = "a", algorithm: Algorithm = Algorithm.PDQ
+) -> HashList:
+    entries = [ListEntry(algorithm, code, str(number)) for number, code in enumerate(codes)]
+    return HashList.of(entries, name=name, algorithm=algorithm)
+
+
+def flip(code: bytes, *bits: int) -> bytes:
+    levels = np.unpackbits(np.frombuffer(code, np.uint8))
+    levels[list(bits)] ^= 1
+    return np.packbits(levels).tobytes()
+
+
+def distance(one: bytes, other: bytes) -> int:
+    return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
+
+
+def near_codes(seed: int, number: int, width: int) -> list[bytes]:
+    """Random codes, most of them near to one of a few centres, some of them twice."""
+    random = np.random.default_rng(seed)
+    centres = random.integers(0, 256, (3, width), np.uint8)
+    codes = []
+    for _ in range(number):
+        bits = np.unpackbits(centres[random.integers(3)])
+        chosen = random.permutation(width * 8)[: random.integers(0, width * 4)]
+        bits[chosen] ^= 1
+        codes.append(np.packbits(bits).tobytes())
+    if number:
+        codes += [codes[random.integers(number)] for _ in range(number // 3)]
+    return codes
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    numbers=st.lists(st.integers(0, 60), min_size=1, max_size=4),
+    queries=st.integers(1, 12),
+    fractions=st.lists(st.floats(0, 1), min_size=4, max_size=4),
+    algorithm=st.sampled_from(PERCEPTUAL),
+)
+def test_finds_exactly_what_brute_force_finds(
+    seed: int, numbers: list[int], queries: int, fractions: list[float], algorithm: Algorithm
+) -> None:
+    width = algorithm.bits // 8
+    pool = near_codes(seed, sum(numbers) + queries, width)
+    asked = [Hash(algorithm, code, None, str(n)) for n, code in enumerate(pool[:queries])]
+    lists, start = [], queries
+    for which, number in enumerate(numbers):
+        lists.append(to_list(pool[start : start + number], name=f"l{which}", algorithm=algorithm))
+        start += number
+    thresholds = {
+        one.name: round(fraction * algorithm.bits)
+        for one, fraction in zip(lists, fractions, strict=False)
+    }
+    expected = set()
+    for one in lists:
+        for entry in one:
+            nearest = min(distance(query.code, entry.code) for query in asked)
+            if nearest <= thresholds[one.name]:
+                expected.add((one.name, entry.entry, nearest))
+    found = Index(lists).search(asked, thresholds=thresholds)
+    assert len(found.matches) == len(expected)
+    assert {(match.list, match.entry, match.distance) for match in found.matches} == expected
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 31, 32, 33, 64, 127, 128, 129, 256, 1024, 4096])
+@pytest.mark.parametrize("algorithm", [Algorithm.PDQ, Algorithm.PHASH64])
+def test_finds_every_entry_when_all_are_the_same(number: int, algorithm: Algorithm) -> None:
+    code = bytes(range(algorithm.bits // 8))
+    index = Index([to_list([code] * number, algorithm=algorithm)])
+    found = index.search([Hash(algorithm, code)], thresholds={"a": 0})
+    assert {match.entry for match in found.matches} == {str(n) for n in range(number)}
+
+
+@pytest.mark.parametrize("number", [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096])
+def test_finds_first_and_last_of_a_list_of_any_size(number: int) -> None:
+    codes = [np.random.default_rng(n).bytes(32) for n in range(number)]
+    index = Index([to_list(codes)])
+    for position in (0, number - 1):
+        found = index.search([Hash(Algorithm.PDQ, codes[position])], thresholds={"a": 31})
+        assert [match.entry for match in found.matches] == [str(position)]
+
+
+@pytest.mark.parametrize("algorithm", PERCEPTUAL)
+@pytest.mark.parametrize("threshold", [0, 1, 7, 8, 31, 63])
+def test_a_threshold_is_inclusive(algorithm: Algorithm, threshold: int) -> None:
+    code = bytes(algorithm.bits // 8)
+    index = Index([to_list([flip(code, *range(threshold))], algorithm=algorithm)])
+    found = index.search([Hash(algorithm, code)], thresholds={"a": threshold})
+    assert [match.distance for match in found.matches] == [threshold]
+
+
+@pytest.mark.parametrize("algorithm", PERCEPTUAL)
+@pytest.mark.parametrize("threshold", [0, 1, 7, 8, 31, 62])
+def test_a_bit_above_the_threshold_is_no_match(algorithm: Algorithm, threshold: int) -> None:
+    code = bytes(algorithm.bits // 8)
+    index = Index([to_list([flip(code, *range(threshold + 1))], algorithm=algorithm)])
+    assert index.search([Hash(algorithm, code)], thresholds={"a": threshold}).matches == ()
+
+
+def test_the_largest_distance_is_found_at_the_largest_threshold() -> None:
+    index = Index([to_list([b"\xff" * 32])])
+    found = index.search([Hash(Algorithm.PDQ, bytes(32))], thresholds={"a": 256})
+    assert [match.distance for match in found.matches] == [256]
+
+
+def test_each_list_keeps_its_own_threshold() -> None:
+    code = bytes(32)
+    near = flip(code, *range(20))
+    index = Index([to_list([near], name="tight"), to_list([near], name="wide")])
+    found = index.search([Hash(Algorithm.PDQ, code)], thresholds={"tight": 19, "wide": 20})
+    assert [match.list for match in found.matches] == ["wide"]
+
+
+def test_a_list_that_is_not_named_is_not_searched() -> None:
+    code = bytes(32)
+    index = Index([to_list([code], name="a"), to_list([code], name="b")])
+    found = index.search([Hash(Algorithm.PDQ, code)], thresholds={"b": 0})
+    assert {match.list for match in found.matches} == found.searched == {"b"}
+
+
+def test_an_entry_is_found_once_at_its_nearest_view() -> None:
+    code = bytes(32)
+    queries = [
+        Hash(Algorithm.PDQ, flip(code, 1, 2, 3), view="far"),
+        Hash(Algorithm.PDQ, flip(code, 1), view="near"),
+        Hash(Algorithm.PDQ, flip(code, 1, 2), view="between"),
+    ]
+    found = Index([to_list([code])]).search(queries, thresholds={"a": 31})
+    assert [(match.view, match.distance) for match in found.matches] == [("near", 1)]
+
+
+def test_matches_come_nearest_first() -> None:
+    code = bytes(32)
+    index = Index([to_list([flip(code, *range(bits)) for bits in (9, 2, 5)])])
+    found = index.search([Hash(Algorithm.PDQ, code)], thresholds={"a": 31})
+    assert [match.distance for match in found.matches] == [2, 5, 9]
+
+
+def test_tags_and_algorithm_come_with_a_match() -> None:
+    entry = ListEntry(Algorithm.PDQ, bytes(32), "x", 90, ("one", "two"))
+    index = Index([HashList.of([entry], name="a", algorithm=Algorithm.PDQ)])
+    (match,) = index.search([Hash(Algorithm.PDQ, bytes(32))], thresholds={"a": 0}).matches
+    assert (match.tags, match.algorithm) == (("one", "two"), Algorithm.PDQ)
+
+
+def test_algorithms_of_one_width_are_kept_apart() -> None:
+    index = Index([to_list([bytes(32)], algorithm=Algorithm.PHASH256)])
+    found = index.search([Hash(Algorithm.PDQ, bytes(32))], thresholds={"a": 31})
+    assert (found.matches, found.searched) == ((), frozenset())
+
+
+def test_nothing_is_searched_without_hashes() -> None:
+    assert Index([to_list([bytes(32)])]).search([], thresholds={"a": 31}).searched == frozenset()
+
+
+def test_an_index_tells_which_algorithms_it_needs() -> None:
+    index = Index([to_list([], name="a"), to_list([], name="b", algorithm=Algorithm.MD5)])
+    assert index.algorithms == {Algorithm.PDQ, Algorithm.MD5}
+
+
+@pytest.mark.parametrize("algorithm", DIGESTS)
+def test_a_digest_matches_whole(algorithm: Algorithm) -> None:
+    code = bytes(range(algorithm.bits // 8))
+    index = Index([to_list([code, code, bytes(len(code))], algorithm=algorithm)])
+    found = index.search([Hash(algorithm, code)], thresholds={"a": 0})
+    assert [match.entry for match in found.matches] == ["0", "1"]
+
+
+@pytest.mark.parametrize("algorithm", DIGESTS)
+def test_a_digest_with_one_bit_changed_is_no_match(algorithm: Algorithm) -> None:
+    code = bytes(range(algorithm.bits // 8))
+    index = Index([to_list([code], algorithm=algorithm)])
+    found = index.search([Hash(algorithm, flip(code, 0))], thresholds={"a": 0})
+    assert found.matches == ()
+    assert found.searched == {"a"}
+
+
+def test_digests_of_several_lists_are_all_found() -> None:
+    code = bytes(16)
+    lists = [to_list([code], name=name, algorithm=Algorithm.MD5) for name in ("a", "b", "c")]
+    found = Index(lists).search([Hash(Algorithm.MD5, code)], thresholds={"a": 0, "c": 0})
+    assert [match.list for match in found.matches] == ["a", "c"]
+
+
+def test_a_search_leaves_the_thread_setting_as_it_was() -> None:
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(3)
+    try:
+        Index([to_list([bytes(32)])]).search([Hash(Algorithm.PDQ, bytes(32))], thresholds={"a": 31})
+        assert faiss.omp_get_max_threads() == 3
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def test_answers_several_threads_rightly() -> None:
+    codes: list[bytes] = [np.random.default_rng(n).bytes(32) for n in range(500)]
+    index = Index([to_list(codes)])
+
+    def search(number: int) -> list[str]:
+        query = Hash(Algorithm.PDQ, codes[number])
+        return [match.entry for match in index.search([query], thresholds={"a": 31}).matches]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(search, range(500))) == [[str(number)] for number in range(500)]
+
+
+def test_codes_in_any_memory_layout_are_indexed_rightly() -> None:
+    wide: NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (10, 64), np.uint8)
+    one = to_list([bytes(32)] * 10)
+    strided = HashList("a", Algorithm.PDQ, wide[:, ::2], one.entries, one.qualities, one.tags)
+    query = Hash(Algorithm.PDQ, wide[7, ::2].tobytes())
+    found = Index([strided]).search([query], thresholds={"a": 0})
+    assert [match.entry for match in found.matches] == ["7"]
