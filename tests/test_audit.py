@@ -360,14 +360,16 @@ def test_a_lost_table_is_unavailable(audit: SqliteAudit, database: Path) -> None
         audit.append({"n": 1})
 
 
-def test_no_connection_is_left_open(audit: SqliteAudit) -> None:
+def test_a_closed_log_leaves_no_connection_open(audit: SqliteAudit) -> None:
     def connections() -> int:
         gc.collect()
         return sum(type(one) is sqlite3.Connection for one in gc.get_objects())
 
+    audit.close()
     before = connections()
     audit.append({"n": 1})
     assert list(audit.records())
+    audit.close()
     assert connections() == before
 
 

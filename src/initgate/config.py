@@ -8,6 +8,7 @@ file (or variable), key and what is allowed.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import tomllib
@@ -217,10 +218,14 @@ class Settings(BaseSettings):
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of what decides: lists and gate, without places and secrets."""
-        deciding = self.model_dump_json(
-            include={"gate": True, "lists": {"__all__": set(ListSettings.model_fields) - {"path"}}}
-        )
-        return hashlib.sha256(deciding.encode()).hexdigest()
+        deciding = {
+            "gate": self.gate.model_dump(mode="json"),
+            "lists": [
+                one.model_dump(mode="json", exclude={"path"}) | {"threshold": one.policy.threshold}
+                for one in self.lists
+            ],
+        }
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
 def load_settings(path: str | Path | None = None) -> Settings:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, ImageSequence, UnidentifiedImageError
 from typing_extensions import TypeIs
 
 from initgate.errors import ImageUnreadable
@@ -171,15 +171,15 @@ def _read_object(image: Image.Image, limits: Limits) -> Iterator[Pixels]:
     The caller may have drawn on the frame in memory. It is put back as it was.
     """
     _Budget(limits).spend(image.width, image.height)
-    if not _has_frames(image):
+    if not isinstance(image, ImageFile.ImageFile):
         yield from _read_mode(image, 0)
         return
-    position = image.tell()
-    held = image.copy()
+    position, held = image.tell(), image.copy()
     yield from _read_mode(held, position)
     try:
-        _seek(image, 0)
-        yield from _read_frames(image, limits)
+        if _has_frames(image):
+            _seek(image, 0)
+            yield from _read_frames(image, limits)
     finally:
         _seek(image, position)
         image.load()

@@ -116,4 +116,5 @@ class Policy:
 
 
 def _is_past(as_of: datetime | None, now: datetime, max_age: timedelta) -> bool:
-    return as_of is None or now - as_of > max_age
+    # A time ahead of the present by more than that is a broken clock, and no sign of freshness.
+    return as_of is None or abs(now - as_of) > max_age

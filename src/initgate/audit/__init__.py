@@ -53,7 +53,7 @@ class AuditSink(Protocol):
         """
 
     def close(self) -> None:
-        """Writes out what is only counted so far."""
+        """Writes out what is only counted so far, and lets go of the file until the next use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from initgate.audit.chain import Record, link
 from initgate.errors import AuditUnavailable
@@ -81,21 +80,19 @@ class SqliteAudit:
         self._lock = threading.Lock()
         self._counted: Counter[Reason] = Counter()
         self._pid = os.getpid()
-        # A connection for each use: none is ever shared by threads or inherited by a fork.
-        self._engine = create_engine(
-            self._url, poolclass=NullPool, connect_args={"timeout": busy_timeout_s}
-        )
+        # Connections stay open in a pool: SQLite writes its log back whenever the last one closes.
+        self._engine = create_engine(self._url, connect_args={"timeout": busy_timeout_s})
         _own_transactions(self._engine)
         with self._guard():
             self._create_file()
-            with self._engine.begin() as connection:
+            with self._transaction() as connection:
                 _METADATA.create_all(connection)
                 for statement in _APPEND_ONLY:
                     connection.execute(text(statement))
 
     def append(self, event: Mapping[str, object]) -> None:
         """See :class:`initgate.audit.AuditSink`."""
-        with self._guard(), self._engine.begin() as connection:
+        with self._guard(), self._transaction() as connection:
             # The transaction holds the write lock from its start: the head read here stays it.
             record = link(event, after=_head(connection))
             connection.execute(
@@ -110,20 +107,23 @@ class SqliteAudit:
     def count(self, reason: Reason) -> None:
         """See :class:`initgate.audit.AuditSink`."""
         with self._lock:
-            if self._pid != os.getpid():  # a fork: the parent writes out what it counted
-                self._counted.clear()
-                self._pid = os.getpid()
+            self._notice_fork()
             self._counted[reason] += 1
             is_due = self._counted.total() % _FLUSH_EVERY == 0
         if is_due:
             # A count holds nobody up: what cannot be written now stays counted until it can.
             with suppress(AuditUnavailable):
-                self.close()
+                self._write_counts()
 
     def close(self) -> None:
         """See :class:`initgate.audit.AuditSink`."""
+        self._write_counts()
+        self._engine.dispose()
+
+    def _write_counts(self) -> None:
         with self._lock:
-            if self._pid != os.getpid() or not self._counted:
+            self._notice_fork()
+            if not self._counted:
                 return
             with self._guard(), self._engine.begin() as connection:
                 for reason, number in self._counted.items():
@@ -156,14 +156,28 @@ class SqliteAudit:
 
     def counts(self) -> dict[str, int]:
         """See :class:`initgate.audit.AuditSink`."""
-        self.close()
-        with self._guard(), self._engine.begin() as connection:
+        self._write_counts()
+        with self._guard(), self._transaction() as connection:
             rows = connection.execute(select(_COUNTS.c.reason, _COUNTS.c.number)).all()
             return {str(row.reason): int(row.number) for row in rows}
 
     def _read(self, query: Select[Any]) -> list[Record]:
-        with self._guard(), self._engine.begin() as connection:
+        with self._guard(), self._transaction() as connection:
             return [_to_record(row) for row in connection.execute(query)]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._lock:
+            self._notice_fork()
+        with self._engine.begin() as connection:
+            yield connection
+
+    def _notice_fork(self) -> None:
+        """After a fork, counts and connections are the parent's: it writes and closes them."""
+        if self._pid != os.getpid():
+            self._counted.clear()
+            self._engine.dispose(close=False)
+            self._pid = os.getpid()
 
     def _create_file(self) -> None:
         database = self._url.database

@@ -30,6 +30,8 @@ def read(data: bytes, *, source: str) -> Iterator[ListEntry]:
         header = next(rows, [])
         _check_header(header, source)
         for row in rows:
+            if not row:
+                continue
             if len(row) != len(header):
                 raise ListRejected(
                     f"{len(row)} fields, the header has {len(header)}",

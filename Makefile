@@ -1,0 +1,43 @@
+# make demo and make test work on a fresh machine with Python 3.11 or newer and make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test dev lint types arch bench docs check clean
+
+demo: $(READY)  ## show the gate at work
+	$(BIN)/initgate demo
+
+test: $(READY)  ## all tests
+	$(BIN)/python -m pytest -n auto
+
+dev: $(READY)  ## install into .venv, with everything that development needs
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable '.[demo,heif]'
+	touch $(READY)
+
+lint: $(READY)  ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## mypy, strict
+	$(BIN)/mypy
+
+arch: $(READY)  ## who may import whom
+	$(BIN)/lint-imports
+
+docs: $(READY)  ## documentation against the code, sample lists against their photos
+	$(BIN)/python -m pytest -q tests/test_docs.py
+	$(BIN)/python hashlists/rebuild.py --check
+
+bench: $(READY)  ## speed, as ratios to a peer in the same run
+	$(BIN)/python benchmarks/speed/run.py
+
+check: lint types arch docs  ## everything but the tests
+
+clean:  ## remove what make made
+	rm -rf .venv var build dist
