@@ -12,13 +12,17 @@ from pathlib import Path
 import numpy as np
 import skimage
 import sklearn
+from transformers.utils import logging
 
 from initgate.errors import InitImageRefused
 from initgate.gate import Gate
 from initgate.image import decode, encode, to_pil
-from initgate.integrations.diffusers import protect
-from initgate.integrations.tiny import CallCounter, tiny_img2img
 from initgate.model import RGB
+
+logging.set_verbosity_error()  # its advice about torchvision is no part of the show
+
+from initgate.integrations.diffusers import protect  # noqa: E402  # after the silence
+from initgate.integrations.tiny import CallCounter, tiny_img2img  # noqa: E402  # the same
 
 _UNLISTED = Path(sklearn.__file__).parent / "datasets/images/flower.jpg"
 _LISTED = Path(skimage.__file__).parent / "data/astronaut.png"
