@@ -32,7 +32,7 @@ from initgate.errors import (
     SourceUnavailable,
 )
 from initgate.gate import Gate
-from initgate.lists import dump
+from initgate.lists import Format, dump
 from initgate.lists.build import DEFAULT_QUALITY_FLOOR, entry_of
 from initgate.model import Action, Algorithm, Allowed, Context, Decision, HashList
 from initgate.policy import Policy
@@ -259,7 +259,8 @@ def _list_settings(name: str, out: Path, algorithm: Algorithm) -> ListSettings:
         raise ConfigError(
             f"--name {name}: allowed: lower-case letters, digits, '-' and '_'"
         ) from error
-    _ = settings.file_format
+    if out.suffix.lower() not in {f".{one}" for one in Format}:
+        raise ConfigError(f"--out {out}: the suffix must be one of: {', '.join(Format)}")
     return settings
 
 
@@ -298,13 +299,14 @@ class _Loaded:
 
     @property
     def age(self) -> timedelta | None:
-        as_of: datetime | None = self.hash_list.as_of if self.hash_list else None
+        as_of: datetime | None = self.hash_list.as_of if self.hash_list is not None else None
         return None if as_of is None else now() - as_of
 
     @property
     def is_expired(self) -> bool:
-        limit = self.settings.max_age
-        return limit is not None and (self.age is None or self.age > limit)
+        policy = Policy({self.settings.name: self.settings.policy})
+        as_of = self.hash_list.as_of if self.hash_list is not None else None
+        return bool(policy.expired({self.settings.name: as_of}, now()))
 
 
 def _load_lists(settings: Settings) -> Iterator[_Loaded]:
@@ -350,7 +352,7 @@ def _list_record(one: _Loaded) -> dict[str, object]:
         "age_s": None if one.age is None else round(one.age.total_seconds()),
         "max_age_s": one.settings.max_age and one.settings.max_age.total_seconds(),
         "expired": one.is_expired,
-        "digest": one.hash_list.digest if one.hash_list else None,
+        "digest": one.hash_list.digest if one.hash_list is not None else None,
         "error": one.error or None,
     }
 
@@ -359,26 +361,31 @@ def _lists_table(loaded: Iterable[_Loaded]) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("List", no_wrap=True)
     table.add_column("Algorithm", no_wrap=True)
-    for heading in ("Entries", "Searched", "Threshold"):
-        table.add_column(heading, justify="right")
-    for heading in ("Action", "Age", "Max age", "Version"):
-        table.add_column(heading)
+    table.add_column("Entries", justify="right")
+    table.add_column("Bits", justify="right")
+    for heading in ("Action", "Age", "Version"):
+        table.add_column(heading, no_wrap=True)
     for one in loaded:
         settings = one.settings
         style = "red" if one.is_expired or one.error else ""
         table.add_row(
             settings.name,
             settings.algorithm.value,
-            "-" if one.hash_list is None else str(len(one.hash_list)),
-            str(one.searched),
+            _entries(one),
             str(settings.policy.threshold),
             settings.action.value,
-            _age(one.age) + (" (expired)" if one.is_expired else ""),
-            "never" if settings.max_age is None else _age(settings.max_age),
-            one.hash_list.digest[:12] if one.hash_list else "not loaded",
+            _age(one.age) + (f" of {_age(settings.max_age)}" if settings.max_age else ""),
+            one.hash_list.digest[:12] if one.hash_list is not None else "not loaded",
             style=style,
         )
     return table
+
+
+def _entries(one: _Loaded) -> str:
+    if one.hash_list is None:
+        return "-"
+    total = len(one.hash_list)
+    return str(total) if one.searched == total else f"{one.searched} of {total}"
 
 
 def _age(age: timedelta | None) -> str:
@@ -590,7 +597,7 @@ def _diagnose_gate(settings: Settings) -> Iterator[_Finding]:
     else:
         says = (
             "the canary is not found, everything is refused: a hash library or decoder answers "
-            "differently than it did; reinstall initgate with its pinned dependencies"
+            "differently than it did; reinstall initgate in a fresh environment"
         )
         yield _Finding("index", "failure", says, _OTHER)
 

@@ -250,7 +250,11 @@ def load_settings(path: str | Path | None = None) -> Settings:
     try:
         settings = Settings(**content)
     except ValidationError as error:
-        problems = [_explain(one, file) for one in error.errors()]
+        errors = error.errors()
+        if any(len(one["loc"]) > 1 and one["loc"][0] == "lists" for one in errors):
+            # With a bad list, pydantic also finds too few lists.
+            errors = [one for one in errors if one["type"] != "too_short"]
+        problems = [_explain(one, file) for one in errors]
         raise ConfigError("\n".join(problems)) from error
     except ValueError as error:  # a variable that pydantic-settings could not parse as JSON
         raise ConfigError(f"environment: {error}") from error
@@ -293,10 +297,10 @@ def _check_environment(environ: Mapping[str, str]) -> None:
     """A variable that sets nothing is a typing error, and must not pass for a setting."""
     for variable in environ:
         name = variable.upper()
-        if not name.startswith(_PREFIX) or name == _CONFIG_VARIABLE:
+        if not name.startswith(_PREFIX) or variable == _CONFIG_VARIABLE:
             continue
         allowed = _known_variables()
-        if name not in allowed:
+        if name not in allowed or name == _CONFIG_VARIABLE:  # which is read as it is written
             raise ConfigError(f"{variable}: unknown variable; allowed: {', '.join(allowed)}")
 
 

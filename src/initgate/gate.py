@@ -94,7 +94,8 @@ class Gate:
             what: The operator's description, e.g. ``"image: tensor with 4 channels"``.
             context: Where it came from, for the record.
         """
-        decision = self._decide(Reason.ENCODED_INPUT, self._stopwatch(), detail=what)
+        started = self._stopwatch()
+        decision = self._unfit(started) or self._decide(Reason.ENCODED_INPUT, started, detail=what)
         return self._record(decision, context).verdict
 
     def inspect(self, image: object, *, context: Context = _NOWHERE) -> Decision:
@@ -106,22 +107,7 @@ class Gate:
         """
         started = self._stopwatch()
         try:
-            if not self._is_proven:
-                decision = self._decide(Reason.CANARY, started, detail="run: initgate doctor")
-            elif expired := self.policy.expired(self._ages, self._clock()):
-                decision = self._decide(
-                    Reason.LIST_EXPIRED, started, detail=f"past max_age: {', '.join(expired)}"
-                )
-            else:
-                # (1) decode
-                picture = decode(image, limits=self.limits)
-                # (2) views, (3) hash
-                hashes = self._hash(picture)
-                # (4) search
-                found = self._index.search(hashes, thresholds=self.policy.thresholds)
-                # (5) decide
-                reason = self.policy.judge(found.matches) if found.searched else Reason.NO_LIST
-                decision = self._decide(reason, started, matches=found.matches)
+            decision = self._unfit(started) or self._look(image, started)
         except ImageUnreadable as error:
             decision = self._decide(Reason.UNREADABLE, started, detail=str(error))
         except Exception as error:  # noqa: BLE001  # the one broad net: whatever failed, it refuses
@@ -129,6 +115,26 @@ class Gate:
             decision = self._decide(Reason.FAULT, started, detail=type(error).__name__)
         # (6) record, (7) answer
         return self._record(decision, context)
+
+    def _unfit(self, started: float) -> Decision | None:
+        """The refusal of everything, if the gate itself is in no state to decide."""
+        if not self._is_proven:
+            return self._decide(Reason.CANARY, started, detail="run: initgate doctor")
+        if expired := self.policy.expired(self._ages, self._clock()):
+            detail = f"past max_age: {', '.join(expired)}"
+            return self._decide(Reason.LIST_EXPIRED, started, detail=detail)
+        return None
+
+    def _look(self, image: object, started: float) -> Decision:
+        # (1) decode
+        picture = decode(image, limits=self.limits)
+        # (2) views, (3) hash
+        hashes = self._hash(picture)
+        # (4) search
+        found = self._index.search(hashes, thresholds=self.policy.thresholds)
+        # (5) decide
+        reason = self.policy.judge(found.matches) if found.searched else Reason.NO_LIST
+        return self._decide(reason, started, matches=found.matches)
 
     def prove(self) -> bool:
         """Looks the canary up by the full path.

@@ -8,6 +8,7 @@ import platform
 import secrets
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -29,7 +30,15 @@ from initgate.policy import Policy
 from initgate.sources.file import fetch
 
 # What may change a hash or a decision.
-_RECORDED_SOFTWARE = ("initgate", "pillow", "pdqhash", "imagehash", "numpy", "faiss-cpu")
+_RECORDED_SOFTWARE = (
+    "initgate",
+    "pillow",
+    "pillow-heif",
+    "pdqhash",
+    "imagehash",
+    "numpy",
+    "faiss-cpu",
+)
 
 
 def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -> Gate:
@@ -151,6 +160,8 @@ def now() -> datetime:
 
 
 def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in _RECORDED_SOFTWARE} | {
-        "python": platform.python_version()
-    }
+    versions = {"python": platform.python_version()}
+    for name in _RECORDED_SOFTWARE:
+        with suppress(metadata.PackageNotFoundError):  # an extra
+            versions[name] = metadata.version(name)
+    return versions

@@ -1,0 +1,65 @@
+"""A callback runs between the steps of a gated call, and could put another picture in its place."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from initgate.integrations.diffusers.roles import Role, role_of
+from initgate.integrations.diffusers.walls import active
+
+if TYPE_CHECKING:
+    from initgate.integrations.diffusers.admission import Admission
+
+
+def outside_the_call(callback: Callable[..., Any], admission: Admission) -> Any:
+    """The callback, outside of the gated call and without power over what is being denoised.
+
+    What it calls is gated like any other call. Text conditioning it may change, as diffusers' own
+    callbacks do; latents or pictures that it returns changed, or changed in place, are refused.
+    """
+    watched = _Watched(callback, admission)
+    if isinstance(callback, type):
+        return callback
+    try:
+        return functools.wraps(callback)(watched.call)
+    except AttributeError:
+        return watched.call
+
+
+class _Watched:
+    def __init__(self, callback: Callable[..., Any], admission: Admission) -> None:
+        self._callback = callback
+        self._admission = admission
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        given = {key: value for one in (*args, kwargs) for key, value in _tensors(one)}
+        before = {key: value.clone() for key, value in given.items()}
+        token = active.set(None)
+        try:
+            result = self._callback(*args, **kwargs)
+        finally:
+            active.reset(token)
+        after = {**given, **dict(_tensors(result))}
+        for key, value in after.items():
+            if key not in before or not _equal(value, before[key]):
+                self._admission.refuse_encoded(f"callback changed {key}", "callback_on_step_end")
+        return result
+
+
+def _tensors(held: Any) -> list[tuple[str, Any]]:
+    """What a callback may not change, by name."""
+    if not isinstance(held, Mapping):
+        return []
+    return [
+        (key, value)
+        for key, value in held.items()
+        if isinstance(value, torch.Tensor) and role_of(str(key)) is not Role.TEXT
+    ]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return one.shape == other.shape and torch.equal(one, other)

@@ -1,0 +1,76 @@
+"""What the values under a name are: policy, never discovery. Any value is looked at anywhere."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from enum import Enum, auto
+from typing import Any
+
+_TEXT = re.compile(r"prompt|text_embeds|attention_mask|text_mask")
+_ENCODED = re.compile(r"latents?(_|$)|embed|hidden|prior_token")
+_MASK = re.compile(r"mask")
+_PIXELS = re.compile(
+    r"image|video|frame|mask|hint|depth_map|condition|reference|pose|face|kps|controls|background"
+)
+_COUNT = re.compile(r"num_|frame_rate|.*_size$|.*_scale$")
+_PLACE = re.compile(r"url|uri|path|base64")
+_OUTPUT_SIDE = re.compile(r"decode|unpack|postprocess|set_|get_default")
+
+
+class Role(Enum):
+    """How the arrays under a name are looked at."""
+
+    PIXELS = auto()
+    MASK = auto()
+    ENCODED = auto()
+    TEXT = auto()
+
+
+def role_of(name: str, *, text_holds_images: bool = False) -> Role:
+    """What arrays under a name are.
+
+    Text conditioning (``prompt_embeds`` and the like) goes through, unless the pipeline puts its
+    pictures into the prompt too. Latents and image embeddings hold no pixels, whatever their
+    shape. Masks are pictures whose channel axis may be a batch.
+
+    Args:
+        name: An argument, dictionary key or field.
+        text_holds_images: From :func:`text_holds_images`.
+    """
+    if _TEXT.search(name):
+        return Role.ENCODED if text_holds_images and "embeds" in name else Role.TEXT
+    if _ENCODED.search(name):
+        return Role.ENCODED
+    return Role.MASK if _MASK.search(name) else Role.PIXELS
+
+
+def names_a_picture(name: str) -> bool:
+    """Whether a string under this name is something that a pipeline would open."""
+    return not _TEXT.search(name) and bool(_PIXELS.search(name) or _PLACE.search(name))
+
+
+def takes_pictures(name: str, function: Any) -> bool:
+    """Whether a method of a pipeline class is a way in: ``__call__``, or public with a picture.
+
+    Methods on the output side (``decode_latents``, ``postprocess…``) are not.
+    """
+    if name == "__call__":
+        return True
+    if name.startswith("_") or _OUTPUT_SIDE.match(name) or not inspect.isfunction(function):
+        return False
+    return _takes_picture(function)
+
+
+def text_holds_images(pipe: Any) -> bool:
+    """Whether a pipeline's prompt embeddings carry its input pictures, as in Qwen-Edit.
+
+    The rule: its ``encode_prompt`` takes a picture.
+    """
+    encode = getattr(type(pipe), "encode_prompt", None)
+    return callable(encode) and _takes_picture(encode)
+
+
+def _takes_picture(function: Any) -> bool:
+    names = inspect.signature(function).parameters
+    return any(_PIXELS.search(name) and not _COUNT.match(name) for name in names)
