@@ -199,6 +199,8 @@ class Admission:
 
     def _admit_array(self, value: Any, name: str, path: str) -> Any:
         role = role_of(name, text_holds_images=self._text_holds_images)
+        if isinstance(value, np.ndarray) and value.dtype.kind not in "buifc":
+            return self._refuse_unknown(value, path)  # of objects, bytes or records
         if role is Role.TEXT or value.ndim <= 1:  # timesteps, sigmas, scales: no picture
             return value
         taken = value.clone() if isinstance(value, torch.Tensor) else value.copy()
@@ -211,7 +213,7 @@ class Admission:
             return taken
         if not is_latent:
             self.check_pixels(taken, path)
-        if role is Role.MASK and value.ndim > 2:  # noqa: PLR2004  # height and width
+        if role is Role.MASK and channels != 1:
             frames = _mask_frames(_to_numpy(taken), is_tensor=isinstance(value, torch.Tensor))
             self.enforce(self.gate.check(frames, context=self.context), path)
         return taken

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +24,18 @@ def outside_the_call(callback: Callable[..., Any], admission: Admission) -> Any:
     callbacks do; latents or pictures that it returns changed, or changed in place, are refused.
     """
     watched = _Watched(callback, admission)
-    if isinstance(callback, type):
-        return callback
-    try:
-        return functools.wraps(callback)(watched.call)
-    except AttributeError:
-        return watched.call
+    if inspect.isroutine(callback) or isinstance(callback, functools.partial):
+
+        def watched_call(*args: Any, **kwargs: Any) -> Any:
+            return watched.call(*args, **kwargs)
+
+        return functools.update_wrapper(watched_call, callback)
+    # Pipelines ask for diffusers' own callbacks by isinstance, and for what these want to see.
+    twin = copy.copy(callback)
+    kind = type(callback)
+    calls = {"__call__": lambda _self, *args, **more: watched.call(*args, **more)}
+    twin.__class__ = type(kind.__name__, (kind,), calls)
+    return twin
 
 
 class _Watched:
