@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,17 @@ import torch
 from diffusers import DiffusionPipeline, ModularPipeline
 from PIL import Image
 
-from initgate import InitImageRefused
+from initgate import Gate, InitImageRefused
+from initgate.audit import Journal, Provenance
+from initgate.canary import load_canary
+from initgate.image import Limits
+from initgate.index import Index
+from initgate.integrations.diffusers import install
 from initgate.integrations.diffusers.roles import Role, role_of, takes_pictures
 from initgate.model import RGB
+from initgate.policy import ListPolicy, Policy
+from initgate.testing import MemorySink, make_list, scene
+from initgate.wiring import make_log
 
 TABLE = Path(__file__).parents[1] / "docs/coverage-diffusers.md"
 
@@ -126,3 +135,64 @@ def _is_named_for_pictures(name: str) -> bool:
         [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     )
     return takes_pictures("probe", taking) or role_of(name) is Role.ENCODED
+
+
+def table() -> str:
+    """docs/coverage-diffusers.md: each argument, and what became of pictures given to it."""
+    listed, unlisted = scene(1, height=96, width=128), scene(2, height=96, width=128)
+    lines = [
+        "# Coverage of diffusers",
+        "",
+        "Made by `python tests/sweep.py`; do not edit. Each argument of each way into each",
+        "pipeline class that takes a picture was given a listed and an unlisted one, as PIL, array,",
+        "tensor, list and nested list, by name and by position. `ok`: every listed one was refused",
+        "and every unlisted one was let in. Encoded arguments were given latents: `refused`.",
+        "",
+        f"diffusers {diffusers.__version__}",
+        "",
+        "| class | way in | argument | kind | outcome |",
+        "|---|---|---|---|---|",
+    ]
+    for entry in entries(roles={Role.PIXELS, Role.MASK, Role.ENCODED}):
+        if entry.role is Role.ENCODED:
+            outcome = call(entry, torch.zeros(1, 4, 8, 8))
+        else:
+            refused = [
+                call(entry, shape(listed), by_position=by_position) == "refused"
+                for shape in SHAPES.values()
+                for by_position in (False, True)
+            ]
+            passed = [call(entry, shape(unlisted)) == "passed" for shape in SHAPES.values()]
+            outcome = "ok" if all(refused) and all(passed) else "HOLE"
+        kind = entry.role.name.lower()
+        lines.append(
+            f"| {entry.cls.__name__} | {entry.method} | {entry.parameter} | {kind} | {outcome} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Writes the table, with a gate whose only list holds a drawn scene."""
+    hash_list = make_list([scene(1, height=96, width=128)])
+    canary = load_canary([hash_list.algorithm])
+    policy = Policy({hash_list.name: ListPolicy(hash_list.algorithm.default_threshold)})
+    journal = Journal(MemorySink(), provenance=Provenance("", {}, {}), subject_key=b"")
+    install(
+        Gate(
+            index=Index([hash_list, *canary.lists]),
+            policy=policy,
+            canary=canary,
+            ages={},
+            journal=journal,
+            limits=Limits(),
+            clock=lambda: datetime.now(UTC),
+            stopwatch=lambda: 0.0,
+            new_id=lambda: "sweep",
+            log=make_log("error"),
+        )
+    )
+    TABLE.write_text(table())
+
+
+if __name__ == "__main__":
+    main()

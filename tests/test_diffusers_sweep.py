@@ -9,8 +9,9 @@ from conftest import MakeGate
 
 pytest.importorskip("diffusers", exc_type=ImportError)
 
-import torch  # after the skip
-from sweep import SHAPES, Entry, call, entries, pipelines  # the same
+import diffusers  # after the skip
+import torch  # the same
+from sweep import SHAPES, TABLE, Entry, call, entries, pipelines  # the same
 
 from initgate.integrations.diffusers import install, uninstall  # the same
 from initgate.integrations.diffusers.roles import Role  # the same
@@ -59,3 +60,12 @@ def test_refuses_every_encoded_argument() -> None:
     assert len(encoded) >= 300
     let_in = [str(one) for one in encoded if call(one, torch.randn(1, 4, 8, 8)) != "refused"]
     assert let_in == []
+
+
+def test_the_table_in_the_docs_is_that_of_its_version() -> None:
+    told = TABLE.read_text()
+    assert "HOLE" not in told
+    assert "| passed |" not in told
+    if f"diffusers {diffusers.__version__}\n" in told:
+        rows = [line for line in told.splitlines() if line.endswith((" ok |", " refused |"))]
+        assert len(rows) == len(list(entries(roles={Role.PIXELS, Role.MASK, Role.ENCODED})))

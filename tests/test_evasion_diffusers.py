@@ -150,7 +150,11 @@ def test_refuses_a_chat_message_that_names_a_picture(message: Any, pipe: Any) ->
     refused(pipe, unlisted(), messages=[{"role": "user", "content": [message]}])
 
 
-@pytest.mark.parametrize("value", [Path("a.png"), memoryview(b"x"), bytearray(b"x")], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [Path("a.png"), memoryview(b"x"), bytearray(b"x")],
+    ids=lambda value: type(value).__name__,
+)
 def test_refuses_what_could_be_opened(value: object, pipe: Any) -> None:
     refused(pipe, unlisted(), something=value)
 
