@@ -144,7 +144,7 @@ def table() -> str:
         "# Coverage of diffusers",
         "",
         "Made by `python tests/sweep.py`; do not edit. Each argument of each way into each",
-        "pipeline class that takes a picture was given a listed and an unlisted one, as PIL, array,",
+        "pipeline class that takes a picture was given a listed and an unlisted one: PIL, array,",
         "tensor, list and nested list, by name and by position. `ok`: every listed one was refused",
         "and every unlisted one was let in. Encoded arguments were given latents: `refused`.",
         "",

@@ -11,16 +11,15 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pytest
 import typer
-from click.testing import Result
 from samples import CONFIG, ROOT
 from typer.testing import CliRunner
 
-from initgate import Algorithm, Reason, __version__
+from initgate import Algorithm, Reason, __version__, load_gate
 from initgate.audit.chain import Record, verify
 from initgate.cli import app
 from initgate.image import encode
@@ -41,11 +40,19 @@ ODD_NAMES = {
 # ── Running it ────────────────────────────────────────────────────────────────────────────────
 
 
+class Result(NamedTuple):
+    """What is left of a run."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
 def run(*arguments: object) -> Result:
     """Runs the command in this process. Whatever would be a traceback is raised."""
     given = [str(one) for one in arguments]
-    result: Result = CliRunner().invoke(app, given, catch_exceptions=False)  # type: ignore[assignment]  # Typer's own copy
-    return result
+    result = CliRunner().invoke(app, given, catch_exceptions=False)
+    return Result(result.exit_code, result.stdout, result.stderr)
 
 
 def run_process(
@@ -793,7 +800,15 @@ def test_the_tail_tells_how_many_were_allowed(config: Path, unlisted_photo: Path
     assert shown == "2 images were allowed without a match and only counted\n"
 
 
+@pytest.mark.parametrize("command", ["tail", "verify", "export"])
+def test_a_log_that_no_gate_has_made_yet_is_no_empty_one(config: Path, command: str) -> None:
+    result = run("audit", command, "-c", config)
+    assert result.exit_code == 1
+    assert "no such log; a gate makes it at its start" in plain(result.stderr)
+
+
 def test_the_tail_of_an_empty_record_is_fine(config: Path) -> None:
+    load_gate(config).journal.sink.close()
     result = run("audit", "tail", "--json", "-c", config)
     assert (result.exit_code, result.stdout) == (0, "")
 
@@ -864,6 +879,7 @@ def test_an_untouched_record_is_whole(recorded: Path) -> None:
 
 
 def test_an_empty_record_is_whole(config: Path) -> None:
+    load_gate(config).journal.sink.close()
     assert run("audit", "verify", "-c", config).exit_code == 0
 
 
@@ -956,6 +972,7 @@ def test_an_export_is_json_with_the_flag_too(recorded: Path) -> None:
 
 
 def test_an_export_of_an_empty_record_is_empty(config: Path) -> None:
+    load_gate(config).journal.sink.close()
     result = run("audit", "export", "-c", config)
     assert (result.exit_code, result.stdout) == (0, "")
     assert plain(result.stderr) == "0 records, head -\n"

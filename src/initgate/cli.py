@@ -5,8 +5,11 @@ Exit codes: 0 allowed or done, 1 anything else, 2 usage or configuration, 3 an i
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import metadata, util
@@ -21,6 +24,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from initgate import __version__
+from initgate.audit import AuditSink
 from initgate.audit.chain import Record, verify
 from initgate.config import ListSettings, Settings, find_config, load_settings
 from initgate.errors import (
@@ -32,6 +36,7 @@ from initgate.errors import (
     SourceUnavailable,
 )
 from initgate.gate import Gate
+from initgate.image import Limits
 from initgate.lists import Format, dump
 from initgate.lists.build import DEFAULT_QUALITY_FLOOR, entry_of
 from initgate.model import Action, Algorithm, Allowed, Context, Decision, HashList
@@ -41,10 +46,11 @@ from initgate.wiring import load_gate, load_list, make_log, now, open_audit
 _OTHER, _USAGE, _REFUSED = 1, 2, 3
 _CONFIGURATION = (ConfigError, ListRejected, SourceUnavailable)
 _MANY = 8  # files from which on a progress bar helps
+_WIDE = 1000  # columns of text
 _STALE = timedelta(days=30)  # doctor's advice for lists without max_age
 
-_out = Console(highlight=False, soft_wrap=True)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+_out = Console(highlight=False, soft_wrap=True, emoji=False)
+_err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 _T = TypeVar("_T")
 
@@ -90,6 +96,9 @@ Files: TypeAlias = Annotated[
 
 def main() -> None:
     """The ``initgate`` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # no name of a file ends a run
     app()
 
 
@@ -110,7 +119,12 @@ def _root(
 
 
 def _print_json(record: dict[str, object]) -> None:
-    typer.echo(json.dumps(record, ensure_ascii=False))
+    typer.echo(json.dumps(record))
+
+
+def _printable(name: object) -> str:
+    """A name with what moves the cursor or is no character escaped: a file is a line."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(name))
 
 
 def _track(items: list[_T], what: str) -> Iterable[_T]:
@@ -189,7 +203,7 @@ def _to_line(file: Path, decision: Decision) -> str:
             f"{nearest.list}/{nearest.entry}, {nearest.algorithm} distance {nearest.distance}, "
             f"{nearest.view}" + (f" (+{len(others)} more)" if others else "")
         )
-    parts = [verdict, escape(str(file)), f"[dim]{decision.reason.value}[/]"]
+    parts = [verdict, escape(_printable(file)), f"[dim]{decision.reason.value}[/]"]
     if grounds:
         parts.append(escape(grounds))
     parts.append(f"[dim]{decision.took_ms:.0f} ms, {decision.verdict.decision_id}[/]")
@@ -221,12 +235,12 @@ def lists_build(  # noqa: PLR0917  # Typer maps parameters to options by name
     entries, left_out = [], []
     for photo in _track(photos, "Hashing"):
         try:
-            data = photo.read_bytes()
+            data = _read(photo, Limits().max_bytes)
             entry = entry_of(
-                data, algorithm=algorithm, entry=photo.stem or photo.name, min_quality=min_quality
+                data, algorithm=algorithm, entry=_printable(photo.stem), min_quality=min_quality
             )
         except OSError as error:
-            left_out.append((photo, error.strerror or str(error)))
+            left_out.append((photo, str(error)))
         except ImageUnreadable as error:
             left_out.append((photo, str(error)))
         else:
@@ -245,7 +259,7 @@ def lists_build(  # noqa: PLR0917  # Typer maps parameters to options by name
         )
     else:
         for photo, why in left_out:
-            _err.print(f"[yellow]left out[/]  {escape(str(photo))}  {escape(why)}")
+            _err.print(f"[yellow]left out[/]  {escape(_printable(photo))}  {escape(why)}")
         _tell_built(settings, len(entries))
     if left_out:
         raise typer.Exit(_OTHER)
@@ -271,6 +285,8 @@ def _write(out: Path, data: bytes) -> None:
         partial.write_bytes(data)
         partial.replace(out)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
         raise SourceUnavailable(f"{out}: {error.strerror or error}") from error
 
 
@@ -280,9 +296,10 @@ def _tell_built(settings: ListSettings, entries: int) -> None:
         return
     _out.print(f"[green]written[/]  {entries} entries to {escape(str(settings.path))}")
     _out.print("Add it to your configuration:\n")
+    path = json.dumps(str(settings.path.resolve()), ensure_ascii=False)  # a TOML string as well
     _out.print(
         escape(
-            f'[[lists]]\nname = "{settings.name}"\npath = "{settings.path.resolve()}"\n'
+            f'[[lists]]\nname = "{settings.name}"\npath = {path}\n'
             f'algorithm = "{settings.algorithm}"'
         )
     )
@@ -378,6 +395,8 @@ def _lists_table(loaded: Iterable[_Loaded]) -> Table:
             one.hash_list.digest[:12] if one.hash_list is not None else "not loaded",
             style=style,
         )
+    wide = _out.measure(table, options=_out.options.update(width=_WIDE))
+    table.width = wide.maximum  # a narrow terminal wraps lines, rather than lose columns
     return table
 
 
@@ -402,6 +421,17 @@ def _age(age: timedelta | None) -> str:
 # ── audit ────────────────────────────────────────────────────────────────────────────────────
 
 
+@contextmanager
+def _audit(config: Path | None) -> Iterator[AuditSink]:
+    """The audit log, which must be there: a typing error must not pass for an empty one."""
+    settings = load_settings(config)
+    file = Path(settings.audit.url.removeprefix("sqlite:///"))
+    if not file.exists():
+        raise AuditUnavailable(f"{settings.audit.url}: no such log; a gate makes it at its start")
+    with closing(open_audit(settings)) as sink:
+        yield sink
+
+
 @audit_app.command("tail")
 def audit_tail(
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many records.")] = 10,
@@ -409,8 +439,8 @@ def audit_tail(
     as_json: JsonOption = False,
 ) -> None:
     """Show the newest recorded decisions and how many images were plainly allowed."""
-    sink = open_audit(load_settings(config))
-    records, counts = sink.last(number), sink.counts()
+    with _audit(config) as sink:
+        records, counts = sink.last(number), sink.counts()
     if as_json:
         for record in records:
             _print_json(_record_fields(record))
@@ -423,26 +453,39 @@ def audit_tail(
 def _print_records(records: Iterable[Record]) -> None:
     """Two lines a record: what was decided, and what was found."""
     for record in records:
-        event: dict[str, Any] = record.event
-        colour = "green" if event["verdict"] == "allowed" else "red"
-        time = event["time"][:19].replace("T", " ")
-        _out.print(
-            f"{record.sequence}  {time}  [{colour}]{event['verdict']}[/]  {event['reason']}  "
-            f"{event['decision_id']}  [dim]{escape(event['endpoint'])}[/]"
-        )
-        found = "; ".join(
-            f"{match['list']}: {match['distance']} bits, {match['view']}"
-            for match in event["matches"]
-        )
-        _out.print(f"    [dim]{escape(found or event['detail'])}[/]")
+        try:
+            lines = _record_lines(record)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            lines = (f"{record.sequence}  [red]no event: changed after it was written[/]",)
+        for line in lines:
+            _out.print(line)
+
+
+def _record_lines(record: Record) -> tuple[str, ...]:
+    event: dict[str, Any] = record.event
+    colour = "green" if event["verdict"] == "allowed" else "red"
+    time = escape(event["time"][:19].replace("T", " "))
+    found = "; ".join(
+        f"{match['list']}: {match['distance']} bits, {match['view']}" for match in event["matches"]
+    )
+    decided = (
+        f"{record.sequence}  {time}  [{colour}]{escape(event['verdict'])}[/]  "
+        f"{escape(event['reason'])}  {escape(event['decision_id'])}  "
+        f"[dim]{escape(event['endpoint'])}[/]"
+    )
+    return decided, f"    [dim]{escape(found or event['detail'])}[/]"
 
 
 def _record_fields(record: Record) -> dict[str, object]:
+    try:
+        event: object = record.event
+    except (ValueError, RecursionError):  # changed by somebody: evidence all the same
+        event = record.body
     return {
         "sequence": record.sequence,
         "previous": record.previous,
         "digest": record.digest,
-        "event": record.event,
+        "event": event,
     }
 
 
@@ -459,7 +502,8 @@ def audit_verify(
 
     Exit code 1 if the chain is broken.
     """
-    report = verify(open_audit(load_settings(config)).records(), expected_head=head)
+    with _audit(config) as sink:
+        report = verify(sink.records(), expected_head=head)
     if as_json:
         _print_json(
             {
@@ -487,9 +531,10 @@ def audit_export(
     """Write every record as JSON Lines, and tell the head digest to keep elsewhere."""
     del as_json  # the export is JSON either way
     head, lines = "", []
-    for record in open_audit(load_settings(config)).records():
-        head = record.digest
-        lines.append(json.dumps(_record_fields(record), ensure_ascii=False) + "\n")
+    with _audit(config) as sink:
+        for record in sink.records():
+            head = record.digest
+            lines.append(json.dumps(_record_fields(record)) + "\n")
     if out is None:
         typer.echo("".join(lines), nl=False)
     else:
@@ -592,6 +637,9 @@ def _diagnose_gate(settings: Settings) -> Iterator[_Finding]:
         gate = _quiet_gate(settings)
     except AuditUnavailable:
         return  # the audit's own check says so
+    except ListRejected as error:  # every entry below min_quality
+        yield _Finding("index", "failure", str(error), _USAGE)
+        return
     if gate.prove():
         yield _Finding("index", "ok", "the canary is found by the full path")
     else:
@@ -604,9 +652,10 @@ def _diagnose_gate(settings: Settings) -> Iterator[_Finding]:
 
 def _diagnose_audit(settings: Settings) -> Iterator[_Finding]:
     try:
-        report = verify(open_audit(settings).records())
+        with closing(open_audit(settings)) as sink:
+            report = verify(sink.records())
     except AuditUnavailable as error:
-        says = f"{error}; make the folder writable or set [audit] url"
+        says = f"{error}; make the file readable and writable, or point [audit] url elsewhere"
         yield _Finding("audit", "failure", says, _OTHER)
         return
     if report.is_whole:
