@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
 import threading
 from collections import OrderedDict, defaultdict, namedtuple
 from collections.abc import Callable, Iterator, Mapping
@@ -273,6 +275,17 @@ def test_the_autoencoder_looks_at_what_it_is_given(pipe: Any) -> None:
 def test_other_ways_into_a_pipeline_are_gated(pipe: Any) -> None:
     with pytest.raises(InitImageRefused):
         pipe.prepare_latents(listed(), 1, 1, 1, torch.float32, "cpu")
+
+
+@pytest.mark.parametrize("copy_of", [copy.deepcopy, lambda pipe: pickle.loads(pickle.dumps(pipe))])  # noqa: S301  # made here
+def test_a_copy_of_a_protected_pipeline_runs_only_when_protected_again(
+    copy_of: Callable[[Any], Any], pipe: Any, gate: Gate
+) -> None:
+    copied = copy_of(pipe)
+    with pytest.raises(RuntimeError, match="call protect"):
+        run(copied, unlisted(64))
+    run(protect(copied, gate), unlisted(64))
+    refused(copied, listed())
 
 
 # ── Callbacks ─────────────────────────────────────────────────────────────────────────────────

@@ -37,11 +37,6 @@ class GatedCall:
 active: ContextVar[GatedCall | None] = ContextVar("initgate_gated_call", default=None)
 
 
-def is_denoiser(name: str) -> bool:
-    """Whether the component of this name denoises."""
-    return name.startswith(_DENOISERS)
-
-
 def look_at(tensor: Any, admission: Admission, path: str) -> None:
     """Refuses a picture that a model is about to take. Latents and other shapes are no pictures."""
     call = active.get()
@@ -60,6 +55,32 @@ def look_at(tensor: Any, admission: Admission, path: str) -> None:
         call.seen[key] = tensor
 
 
+class _Hook:
+    """A forward pre-hook on a model. A copy of the model carries a sealed one: nothing gets in.
+
+    A gate cannot be pickled or copied along: it holds lists and an open log.
+    """
+
+    def __init__(self, name: str, admission: Admission | None = None) -> None:
+        self.name = name
+        self.admission = admission
+
+    def __call__(self, _module: Any, args: Any, kwargs: Any) -> None:
+        if self.admission is None:
+            raise RuntimeError(
+                f"{self.name} is a copy of a model behind initgate's gate: "
+                "call protect(pipe, gate) or install(gate) before using it"
+            )
+        if not self.name.startswith(_DENOISERS):
+            for value in (*args, *kwargs.values()):
+                look_at(value, self.admission, self.name)
+        elif active.get() is None:
+            self.admission.refuse_encoded(f"{self.name}: run outside a gated call", self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_Hook, (self.name,))
+
+
 class Hooks:
     """The pre-hooks on the models of gated pipelines, each set once."""
 
@@ -70,9 +91,9 @@ class Hooks:
         """Hooks a pipeline's models, if they are not yet."""
         for name, module in vars(pipe).items():
             if isinstance(module, torch.nn.Module) and module not in self._handles:
-                hook = _denoise_hook if is_denoiser(name) else _picture_hook
+                _unseal(module)
                 self._handles[module] = module.register_forward_pre_hook(
-                    hook(name, admission), with_kwargs=True
+                    _Hook(name, admission), with_kwargs=True
                 )
 
     def clear(self) -> None:
@@ -82,17 +103,7 @@ class Hooks:
         self._handles.clear()
 
 
-def _denoise_hook(name: str, admission: Admission) -> Any:
-    def outside(_module: Any, _args: Any, _kwargs: Any) -> None:
-        if active.get() is None:
-            admission.refuse_encoded(f"{name}: run outside a gated call", name)
-
-    return outside
-
-
-def _picture_hook(name: str, admission: Admission) -> Any:
-    def look(_module: Any, args: Any, kwargs: Any) -> None:
-        for value in (*args, *kwargs.values()):
-            look_at(value, admission, name)
-
-    return look
+def _unseal(module: torch.nn.Module) -> None:
+    hooks = module._forward_pre_hooks  # noqa: SLF001  # torch has no other way to find them
+    for key in [key for key, hook in hooks.items() if isinstance(hook, _Hook)]:
+        del hooks[key]
