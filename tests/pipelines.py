@@ -8,13 +8,37 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderKLQwenImage,
+    AutoencoderKLWan,
+    ControlNetModel,
     DDIMScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxImg2ImgPipeline,
+    FluxKontextPipeline,
     FluxTransformer2DModel,
+    QwenImageEditPipeline,
+    QwenImageTransformer2DModel,
+    StableDiffusionControlNetImg2ImgPipeline,
+    StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline,
     StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLPipeline,
+    UniPCMultistepScheduler,
+    WanTransformer3DModel,
+    WanVACEPipeline,
+    WanVACETransformer3DModel,
+    WanVideoToVideoPipeline,
+)
+from diffusers.modular_pipelines import FluxAutoBlocks, SequentialPipelineBlocks
+from transformers import (
+    CLIPImageProcessor,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2Tokenizer,
+    Qwen2VLImageProcessor,
 )
 
 from initgate.integrations.tiny import tiny_img2img, tiny_text, tiny_unet, tiny_vae
@@ -33,14 +57,15 @@ def _classic(cls: Any, *, in_channels: int) -> Any:
     )
 
 
-def _sdxl() -> Any:
+def sdxl(cls: Any = StableDiffusionXLImg2ImgPipeline) -> Any:
+    """An SDXL pipeline: the image-to-image one, or another of the same components."""
     unet = tiny_unet(
         addition_embed_type="text_time",
         addition_time_embed_dim=8,
         # six time ids of 8 and a pooled text embedding of 16
         projection_class_embeddings_input_dim=6 * 8 + 16,
     )
-    return StableDiffusionXLImg2ImgPipeline(
+    return cls(
         vae=tiny_vae(),
         text_encoder=None,
         text_encoder_2=None,
@@ -52,7 +77,8 @@ def _sdxl() -> Any:
     )
 
 
-def _flux() -> Any:
+def _flux_models() -> dict[str, Any]:
+    """The transformer, autoencoder and scheduler of Flux."""
     torch.manual_seed(0)
     transformer = FluxTransformer2DModel(
         patch_size=1,
@@ -76,28 +102,283 @@ def _flux() -> Any:
         use_quant_conv=False,
         use_post_quant_conv=False,
     ).eval()
-    return FluxImg2ImgPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(),
-        vae=vae,
+    return {"scheduler": FlowMatchEulerDiscreteScheduler(), "vae": vae, "transformer": transformer}
+
+
+def _flux(cls: Any) -> Any:
+    return cls(
         text_encoder=None,
         tokenizer=None,
         text_encoder_2=None,
         tokenizer_2=None,
+        **_flux_models(),
+    )
+
+
+def flux_modular(*blocks: str) -> Any:
+    """Modular Flux without text encoders.
+
+    Args:
+        blocks: The blocks to keep; without any, all.
+    """
+    preset = FluxAutoBlocks().sub_blocks
+    kept = {name: preset[name] for name in blocks or preset if name != "text_encoder"}
+    pipe = SequentialPipelineBlocks.from_blocks_dict(kept).init_pipeline()
+    models = _flux_models()
+    pipe.update_components(**{name: models[name] for name in models if hasattr(pipe, name)})
+    return pipe
+
+
+def _controlnet() -> Any:
+    torch.manual_seed(0)
+    controlnet = ControlNetModel(
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        layers_per_block=1,
+        in_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=4,
+        # as many halvings as tiny_vae has
+        conditioning_embedding_out_channels=(8, 16),
+    ).eval()
+    for name, parameter in controlnet.named_parameters():
+        # made of zeros, these would do nothing
+        if name.startswith(("controlnet_", "controlnet_cond_embedding.conv_out")):
+            torch.nn.init.constant_(parameter, 0.1)
+    return _classic(
+        lambda **more: StableDiffusionControlNetImg2ImgPipeline(controlnet=controlnet, **more),
+        in_channels=4,
+    )
+
+
+def _ip_adapter() -> Any:
+    """Stable Diffusion img2img with the layout of ip-adapter_sd15, four image tokens."""
+    torch.manual_seed(0)
+    image_encoder = CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=16,
+            intermediate_size=32,
+            projection_dim=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            image_size=32,
+            patch_size=8,
+        )
+    ).eval()
+    size = {"height": 32, "width": 32}
+    pipe = StableDiffusionImg2ImgPipeline(
+        vae=tiny_vae(),
+        unet=tiny_unet(),
+        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
+        safety_checker=None,
+        feature_extractor=CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=size),
+        image_encoder=image_encoder,
+        requires_safety_checker=False,
+        **tiny_text(),
+    )
+    torch.manual_seed(0)
+    keys_and_values = {}
+    for n, (name, processor) in enumerate(
+        (name, one) for name, one in pipe.unet.attn_processors.items() if "attn2" in name
+    ):
+        attention = pipe.unet.get_submodule(name.removesuffix(".processor"))
+        assert processor is attention.processor
+        for part in ("to_k_ip", "to_v_ip"):
+            keys_and_values[f"{2 * n + 1}.{part}.weight"] = torch.randn(attention.inner_dim, 16)
+    pipe.unet._load_ip_adapter_weights(
+        [
+            {
+                "image_proj": {
+                    "proj.weight": torch.randn(4 * 16, 16),
+                    "proj.bias": torch.randn(4 * 16),
+                    "norm.weight": torch.ones(16),
+                    "norm.bias": torch.zeros(16),
+                },
+                "ip_adapter": keys_and_values,
+            }
+        ]
+    )
+    return pipe
+
+
+class QwenProcessor:
+    """The processor of Qwen2.5-VL, whose own class needs torchvision, with a token a character."""
+
+    def __init__(self) -> None:
+        special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+        special += ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+        # "Ġ" and "Ċ" stand for space and line break
+        words = [*map(chr, range(33, 127)), "Ġ", "Ċ", *special]
+        self.tokenizer = Qwen2Tokenizer(vocab={word: n for n, word in enumerate(words)}, merges=[])
+        self.tokenizer.add_special_tokens({"additional_special_tokens": special[1:]})
+        pixels = {"shortest_edge": 64 * 64, "longest_edge": 64 * 64}
+        self.image_processor = Qwen2VLImageProcessor(patch_size=8, merge_size=2, size=pixels)
+
+    def __call__(self, text: list[str], images: Any, **more: Any) -> Any:
+        seen = self.image_processor(images=images, return_tensors="pt")
+        merged = self.image_processor.merge_size**2
+        pads = [int(grid.prod()) // merged for grid in seen["image_grid_thw"]]
+        filled = [
+            one.replace("<|image_pad|>", "<|image_pad|>" * pads[n]) for n, one in enumerate(text)
+        ]
+        tokens = self.tokenizer(filled, **more)
+        tokens.update(seen)
+        return tokens
+
+
+def _qwen_edit() -> Any:
+    processor = QwenProcessor()
+    ids = {
+        f"{kind}_token_id": processor.tokenizer.convert_tokens_to_ids(f"<|{word}|>")
+        for kind, word in (
+            ("image", "image_pad"),
+            ("video", "video_pad"),
+            ("vision_start", "vision_start"),
+            ("vision_end", "vision_end"),
+        )
+    }
+    torch.manual_seed(0)
+    text_encoder = Qwen2_5_VLForConditionalGeneration(
+        Qwen2_5_VLConfig(
+            text_config={
+                "hidden_size": 16,
+                "intermediate_size": 16,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "num_key_value_heads": 2,
+                "rope_scaling": {
+                    "mrope_section": [1, 1, 2],
+                    "rope_type": "default",
+                    "type": "default",
+                },
+                "rope_theta": 1000000.0,
+                "vocab_size": len(processor.tokenizer),
+                "bos_token_id": 0,
+                "eos_token_id": 0,
+            },
+            vision_config={
+                "depth": 1,
+                "hidden_size": 16,
+                "intermediate_size": 16,
+                "num_heads": 2,
+                "out_hidden_size": 16,
+                "patch_size": 8,
+                "temporal_patch_size": 2,
+                "spatial_merge_size": 2,
+                "fullatt_block_indexes": [0],
+                "window_size": 32,
+            },
+            **ids,
+        )
+    ).eval()
+    vae = AutoencoderKLQwenImage(
+        base_dim=12,
+        z_dim=4,
+        dim_mult=[1, 2],
+        num_res_blocks=1,
+        temperal_downsample=[False],
+        latents_mean=[0.0] * 4,
+        latents_std=[1.0] * 4,
+    ).eval()
+    transformer = QwenImageTransformer2DModel(
+        patch_size=2,
+        in_channels=16,
+        out_channels=4,
+        num_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=16,
+        axes_dims_rope=(8, 4, 4),
+    ).eval()
+    return QwenImageEditPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=processor.tokenizer,
+        processor=processor,
         transformer=transformer,
+    )
+
+
+def _wan_video() -> Any:
+    torch.manual_seed(0)
+    vae = AutoencoderKLWan(
+        base_dim=3,
+        z_dim=16,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+    ).eval()
+    transformer = WanTransformer3DModel(
+        patch_size=(1, 2, 2),
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=16,
+        out_channels=16,
+        text_dim=16,
+        freq_dim=16,
+        ffn_dim=32,
+        num_layers=1,
+        cross_attn_norm=True,
+        qk_norm="rms_norm_across_heads",
+        rope_max_seq_len=32,
+    ).eval()
+    return WanVideoToVideoPipeline(
+        tokenizer=None,
+        text_encoder=None,
+        transformer=transformer,
+        vae=vae,
+        scheduler=UniPCMultistepScheduler(
+            flow_shift=3.0, use_flow_sigmas=True, prediction_type="flow_prediction"
+        ),
+    )
+
+
+def wan_vace(vae: Any, scheduler: Any) -> Any:
+    """Wan VACE, to lay videos out, not to be called."""
+    torch.manual_seed(0)
+    transformer = WanVACETransformer3DModel(
+        patch_size=(1, 2, 2),
+        num_attention_heads=2,
+        attention_head_dim=12,
+        text_dim=16,
+        freq_dim=16,
+        ffn_dim=32,
+        num_layers=1,
+        vace_layers=[0],
+        vace_in_channels=96,
+    ).eval()
+    return WanVACEPipeline(
+        tokenizer=None, text_encoder=None, transformer=transformer, vae=vae, scheduler=scheduler
     )
 
 
 PIPELINES: dict[str, Callable[[], Any]] = {
     "Stable Diffusion img2img": tiny_img2img,
-    "SDXL img2img": _sdxl,
+    "SDXL img2img": sdxl,
     "inpaint": lambda: _classic(StableDiffusionInpaintPipeline, in_channels=9),
     "InstructPix2Pix": lambda: _classic(StableDiffusionInstructPix2PixPipeline, in_channels=8),
-    "Flux img2img": _flux,
+    "Flux img2img": lambda: _flux(FluxImg2ImgPipeline),
 }
-"""Per name, how to make one."""
+"""Per name, how to make one that takes one init image, as ``image``."""
 
 
-def arguments(name: str, image: Any, mask: Any) -> dict[str, Any]:
+MORE: dict[str, Callable[[], Any]] = {
+    "ControlNet img2img": _controlnet,
+    "IP-adapter": _ip_adapter,
+    "Flux Kontext": lambda: _flux(FluxKontextPipeline),
+    "Qwen edit": _qwen_edit,
+    "Wan video to video": _wan_video,
+    "SDXL base": lambda: sdxl(StableDiffusionXLPipeline),
+    "Flux modular": flux_modular,
+}
+"""Others: with several inputs, of video, of several calls."""
+
+
+def arguments(  # noqa: C901, PLR0911  # a case a pipeline
+    name: str, image: Any, mask: Any
+) -> dict[str, Any]:
     """A valid call with an init image, deterministic and two steps long.
 
     Args:
@@ -118,19 +399,53 @@ def arguments(name: str, image: Any, mask: Any) -> dict[str, Any]:
             size = {"height": 64, "width": 64}
             return shared | size | {"prompt": "a photo", "mask_image": mask, "strength": 0.9}
         case "SDXL img2img":
+            return shared | _sdxl_text() | {"strength": 0.9}
+        case "SDXL base":
+            del shared["image"]
+            return shared | _sdxl_text() | {"height": 64, "width": 64}
+        case "Flux img2img":
+            size = {"height": 64, "width": 64}
+            return shared | size | _flux_text() | {"strength": 0.9}
+        case "ControlNet img2img":
+            size = {"height": 64, "width": 64}
+            control = {"control_image": image.copy()}
+            return shared | control | size | {"prompt": "a photo", "strength": 0.9}
+        case "IP-adapter":
+            adapter = {"ip_adapter_image": image.copy()}
+            return shared | adapter | {"prompt": "a photo", "strength": 0.9}
+        case "Flux Kontext":
+            size = {"height": 64, "width": 64, "max_area": 64 * 64, "_auto_resize": False}
+            return shared | size | _flux_text()
+        case "Flux modular":
+            size = {"height": 64, "width": 64}
+            return shared | size | _flux_text() | {"strength": 0.9}
+        case "Qwen edit":
+            size = {"height": 64, "width": 64}
+            return shared | size | {"prompt": "a photo", "true_cfg_scale": 1.0}
+        case "Wan video to video":
+            del shared["image"]
             return shared | {
+                "video": [image] * 5,
+                "height": 32,
+                "width": 32,
                 "strength": 0.9,
                 "guidance_scale": 1.0,
                 "prompt_embeds": torch.randn(1, 8, 16),
-                "pooled_prompt_embeds": torch.randn(1, 16),
-            }
-        case "Flux img2img":
-            return shared | {
-                "strength": 0.9,
-                "height": 64,
-                "width": 64,
-                "prompt_embeds": torch.randn(1, 8, 32),
-                "pooled_prompt_embeds": torch.randn(1, 32),
             }
         case _:
             return shared | {"prompt": "a photo", "strength": 0.9}
+
+
+def _sdxl_text() -> dict[str, Any]:
+    return {
+        "guidance_scale": 1.0,
+        "prompt_embeds": torch.randn(1, 8, 16),
+        "pooled_prompt_embeds": torch.randn(1, 16),
+    }
+
+
+def _flux_text() -> dict[str, Any]:
+    return {
+        "prompt_embeds": torch.randn(1, 8, 32),
+        "pooled_prompt_embeds": torch.randn(1, 32),
+    }

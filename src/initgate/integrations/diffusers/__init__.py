@@ -152,7 +152,7 @@ def _guard(original: _Method) -> _Method:
             result = original(*bound.args, **bound.kwargs)
         finally:
             active.reset(token)
-        _emitted.remember(result)
+        _emitted.remember(result, passed_through=admission.passed_through)
         return result
 
     return guarded

@@ -65,6 +65,7 @@ class Admission:
         self._wrap_callback = wrap_callback
         self._latent_channels = _latent_channels(pipe)
         self._text_holds_images = text_holds_images(pipe)
+        self.passed_through: list[Any] = []  # arrays that went through unseen
 
     def admit(self, bound: inspect.BoundArguments) -> None:
         """Looks at every argument and puts what was looked at in its place.
@@ -202,6 +203,7 @@ class Admission:
         if isinstance(value, np.ndarray) and value.dtype.kind not in "buifc":
             return self._refuse_unknown(value, path)  # of objects, bytes or records
         if role is Role.TEXT or value.ndim <= 1:  # timesteps, sigmas, scales: no picture
+            self.passed_through.append(value)
             return value
         taken = value.clone() if isinstance(value, torch.Tensor) else value.copy()
         shape = tuple(value.shape)

@@ -1,46 +1,61 @@
 """Which latents and embeddings came out of gated calls, so that they may go into the next one.
 
 SDXL base → refiner, prior → decoder, ``encode_prompt`` → ``__call__``: what goes in there holds no
-pixels, but everything it was made of was looked at.
+pixels, but everything it was made of was looked at. What only passed through a call, as text
+conditioning does unseen, was not made by it, and is not remembered.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-_REMEMBERED = 4096  # tensors; the oldest is forgotten
+from initgate.integrations.diffusers.roles import Role, role_of
+
+_REMEMBERED = 8192  # arrays; the oldest is forgotten
+_COLOURS = 3
 
 
 class Emitted:
-    """The digests of what gated calls gave out. Of the bytes alone: a reshape changes nothing."""
+    """The digests of what gated calls gave out: each array of a batch, whatever its shape."""
 
     def __init__(self) -> None:
         self._digests: OrderedDict[bytes, None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def remember(self, result: Any) -> None:
-        """Notes every array in a call's result, whole and each of its batch."""
+    def remember(self, result: Any, *, passed_through: Iterable[Any]) -> None:
+        """Notes the arrays in a call's result.
+
+        Args:
+            result: What the call returned.
+            passed_through: Arrays that the call was given and that nobody could look at.
+        """
+        foreign = {_value_digest(part) for array in passed_through for part in _parts(array)}
         for array in _arrays(result):
-            parts = [array, *array] if array.ndim > 2 and len(array) > 1 else [array]  # noqa: PLR2004
-            for part in parts:
-                digest = _digest(part)
-                with self._lock:
-                    self._digests[digest] = None
-                    self._digests.move_to_end(digest)
-                    if len(self._digests) > _REMEMBERED:
-                        self._digests.popitem(last=False)
+            parts = _parts(array)
+            if foreign and not foreign.isdisjoint(_value_digest(part) for part in parts):
+                continue
+            digests = [_digest(part) for part in parts]
+            with self._lock:
+                self._digests |= dict.fromkeys(digests)
+                while len(self._digests) > _REMEMBERED:
+                    self._digests.popitem(last=False)
 
     def knows(self, array: Any) -> bool:
-        """Whether a gated call gave this out."""
+        """Whether gated calls gave out every array of this batch."""
         with self._lock:
-            return bool(self._digests) and _digest(array) in self._digests
+            if not self._digests:
+                return False
+        digests = [_digest(part) for part in _parts(array)]
+        with self._lock:
+            return all(digest in self._digests for digest in digests)
 
     def forget(self) -> None:
         """Starts anew."""
@@ -48,29 +63,40 @@ class Emitted:
             self._digests.clear()
 
 
-def _arrays(result: Any) -> Iterator[Any]:
+def _parts(array: Any) -> list[Any]:
+    return list(array) if array.ndim > 2 and len(array) else [array]  # noqa: PLR2004  # a batch
+
+
+def _arrays(result: Any, name: str = "") -> Iterator[Any]:
     match result:
         case torch.Tensor() | np.ndarray():
-            if not _is_picture(result):
+            if not _is_picture(result) and (not name or role_of(name) is not Role.TEXT):
                 yield result
         case Mapping():
-            for value in result.values():
-                yield from _arrays(value)
+            for key, value in result.items():
+                yield from _arrays(value, str(key))
         case list() | tuple():
             for value in result:
-                yield from _arrays(value)
+                yield from _arrays(value, name)
+        case _ if dataclasses.is_dataclass(result) and not isinstance(result, type):
+            for field in dataclasses.fields(result):
+                yield from _arrays(getattr(result, field.name), field.name)
         case _:
             return
 
 
 def _is_picture(array: Any) -> bool:
     """Generated pictures are looked at when they come back, as any other."""
-    channels = {array.shape[-1], array.shape[-3]} if array.ndim > 2 else set()  # noqa: PLR2004
-    return bool(channels & {1, 3})
+    if array.ndim < 4:  # noqa: PLR2004  # no batch of pictures
+        return array.ndim == 0 or (isinstance(array, np.ndarray) and array.dtype.kind not in "buif")
+    return bool(array.shape[1 if isinstance(array, torch.Tensor) else -1] == _COLOURS)
 
 
 def _digest(array: Any) -> bytes:
-    if isinstance(array, torch.Tensor):
-        array = array.detach().cpu().contiguous().view(torch.uint8).numpy() if array.ndim else array
-    raw = np.ascontiguousarray(array)
-    return hashlib.sha256(raw.tobytes()).digest()
+    tensor = torch.as_tensor(array).detach().cpu().contiguous()
+    return hashlib.sha256(tensor.flatten().view(torch.uint8).numpy().tobytes()).digest()
+
+
+def _value_digest(array: Any) -> bytes:
+    """Of the numbers, coarsely: a copy in another dtype is the same."""
+    return _digest(torch.as_tensor(array).detach().to(torch.bfloat16))
