@@ -65,7 +65,7 @@ class Admission:
         self._wrap_callback = wrap_callback
         self._latent_channels = _latent_channels(pipe)
         self._text_holds_images = text_holds_images(pipe)
-        self.passed_through: list[Any] = []  # arrays that went through unseen
+        self.passed_through: list[Any] = []  # arrays that the call did not make
 
     def admit(self, bound: inspect.BoundArguments) -> None:
         """Looks at every argument and puts what was looked at in its place.
@@ -213,6 +213,7 @@ class Admission:
             if not self._emitted.knows(taken):
                 self.refuse_encoded(f"{path}: an array of shape {shape}, no pixels", path)
             return taken
+        self.passed_through.append(taken)  # given, not made: numbers may be latents in disguise
         if not is_latent:
             self.check_pixels(taken, path)
         if role is Role.MASK and channels != 1:

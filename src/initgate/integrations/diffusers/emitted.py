@@ -20,7 +20,7 @@ import torch
 from initgate.integrations.diffusers.roles import Role, role_of
 
 _REMEMBERED = 8192  # arrays; the oldest is forgotten
-_COLOURS = 3
+_PICTURE_CHANNELS = (1, 3)
 
 
 class Emitted:
@@ -35,7 +35,7 @@ class Emitted:
 
         Args:
             result: What the call returned.
-            passed_through: Arrays that the call was given and that nobody could look at.
+            passed_through: Arrays that the call was given: those are not its own.
         """
         foreign = {_value_digest(part) for array in passed_through for part in _parts(array)}
         for array in _arrays(result):
@@ -89,7 +89,7 @@ def _is_picture(array: Any) -> bool:
     """Generated pictures are looked at when they come back, as any other."""
     if array.ndim < 4:  # noqa: PLR2004  # no batch of pictures
         return array.ndim == 0 or (isinstance(array, np.ndarray) and array.dtype.kind not in "buif")
-    return bool(array.shape[1 if isinstance(array, torch.Tensor) else -1] == _COLOURS)
+    return array.shape[1 if isinstance(array, torch.Tensor) else -1] in _PICTURE_CHANNELS
 
 
 def _digest(array: Any) -> bytes:
