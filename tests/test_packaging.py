@@ -291,15 +291,14 @@ def test_no_file_holds_a_path_of_one_machine(tracked: dict[str, str]) -> None:
     assert found(tracked, paths) == []
 
 
-def test_no_file_names_a_registry_but_the_public_ones(tracked: dict[str, str]) -> None:
+def test_no_file_names_a_registry(tracked: dict[str, str]) -> None:
     index = r"^.*(?:index[-_]url|find[-_]links|pip[-_]index|registry\s*=|/simple\b).*$"
     hosts = [
         (name, host)
         for name, line in found(tracked, index)
         for host in re.findall(r"://(?:[^@/\s]*@)?([\w.-]+)", line)
     ]
-    public = {"pypi.org", "files.pythonhosted.org", "download.pytorch.org"}
-    assert [(name, host) for name, host in hosts if host not in public] == []
+    assert hosts == []
 
 
 def test_no_file_names_a_private_host(tracked: dict[str, str]) -> None:
