@@ -31,14 +31,19 @@ from diffusers import (
     WanVideoToVideoPipeline,
 )
 from diffusers.modular_pipelines import FluxAutoBlocks, SequentialPipelineBlocks
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 from transformers import (
     CLIPImageProcessor,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
+    PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2Tokenizer,
     Qwen2VLImageProcessor,
+    T5Config,
+    T5EncoderModel,
 )
 
 from initgate.integrations.tiny import tiny_img2img, tiny_text, tiny_unet, tiny_vae
@@ -78,7 +83,7 @@ def sdxl(cls: Any = StableDiffusionXLImg2ImgPipeline) -> Any:
 
 
 def _flux_models() -> dict[str, Any]:
-    """The transformer, autoencoder and scheduler of Flux."""
+    """All of Flux."""
     torch.manual_seed(0)
     transformer = FluxTransformer2DModel(
         patch_size=1,
@@ -88,7 +93,7 @@ def _flux_models() -> dict[str, Any]:
         attention_head_dim=16,
         num_attention_heads=2,
         joint_attention_dim=32,
-        pooled_projection_dim=32,
+        pooled_projection_dim=16,
         axes_dims_rope=[4, 4, 8],
     ).eval()
     vae = AutoencoderKL(
@@ -102,27 +107,38 @@ def _flux_models() -> dict[str, Any]:
         use_quant_conv=False,
         use_post_quant_conv=False,
     ).eval()
-    return {"scheduler": FlowMatchEulerDiscreteScheduler(), "vae": vae, "transformer": transformer}
-
-
-def _flux(cls: Any) -> Any:
-    return cls(
-        text_encoder=None,
-        tokenizer=None,
-        text_encoder_2=None,
-        tokenizer_2=None,
-        **_flux_models(),
+    text_encoder_2 = T5EncoderModel(
+        T5Config(vocab_size=64, d_model=32, d_kv=16, d_ff=32, num_layers=1, num_heads=2)
+    ).eval()
+    words = {"<pad>": 0, "</s>": 1, "a": 2, "photo": 3, "<unk>": 4}
+    tokenizer_2 = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel(words, unk_token="<unk>")),  # noqa: S106  # a word
+        pad_token="<pad>",  # noqa: S106  # the same
+        model_max_length=16,
     )
+    return {
+        "scheduler": FlowMatchEulerDiscreteScheduler(),
+        "vae": vae,
+        "transformer": transformer,
+        "text_encoder_2": text_encoder_2,
+        "tokenizer_2": tokenizer_2,
+        **tiny_text(),
+    }
+
+
+def flux(cls: Any) -> Any:
+    """A Flux pipeline."""
+    return cls(**_flux_models())
 
 
 def flux_modular(*blocks: str) -> Any:
-    """Modular Flux without text encoders.
+    """Modular Flux.
 
     Args:
         blocks: The blocks to keep; without any, all.
     """
     preset = FluxAutoBlocks().sub_blocks
-    kept = {name: preset[name] for name in blocks or preset if name != "text_encoder"}
+    kept = {name: preset[name] for name in blocks or preset}
     pipe = SequentialPipelineBlocks.from_blocks_dict(kept).init_pipeline()
     models = _flux_models()
     pipe.update_components(**{name: models[name] for name in models if hasattr(pipe, name)})
@@ -359,7 +375,7 @@ PIPELINES: dict[str, Callable[[], Any]] = {
     "SDXL img2img": sdxl,
     "inpaint": lambda: _classic(StableDiffusionInpaintPipeline, in_channels=9),
     "InstructPix2Pix": lambda: _classic(StableDiffusionInstructPix2PixPipeline, in_channels=8),
-    "Flux img2img": lambda: _flux(FluxImg2ImgPipeline),
+    "Flux img2img": lambda: flux(FluxImg2ImgPipeline),
 }
 """Per name, how to make one that takes one init image, as ``image``."""
 
@@ -367,13 +383,16 @@ PIPELINES: dict[str, Callable[[], Any]] = {
 MORE: dict[str, Callable[[], Any]] = {
     "ControlNet img2img": _controlnet,
     "IP-adapter": _ip_adapter,
-    "Flux Kontext": lambda: _flux(FluxKontextPipeline),
+    "Flux Kontext": lambda: flux(FluxKontextPipeline),
     "Qwen edit": _qwen_edit,
     "Wan video to video": _wan_video,
     "SDXL base": lambda: sdxl(StableDiffusionXLPipeline),
     "Flux modular": flux_modular,
 }
 """Others: with several inputs, of video, of several calls."""
+
+
+_FLUX_TEXT: dict[str, Any] = {"prompt": "a photo", "max_sequence_length": 16}
 
 
 def arguments(  # noqa: C901, PLR0911  # a case a pipeline
@@ -405,7 +424,7 @@ def arguments(  # noqa: C901, PLR0911  # a case a pipeline
             return shared | _sdxl_text() | {"height": 64, "width": 64}
         case "Flux img2img":
             size = {"height": 64, "width": 64}
-            return shared | size | _flux_text() | {"strength": 0.9}
+            return shared | size | _FLUX_TEXT | {"strength": 0.9}
         case "ControlNet img2img":
             size = {"height": 64, "width": 64}
             control = {"control_image": image.copy()}
@@ -415,10 +434,10 @@ def arguments(  # noqa: C901, PLR0911  # a case a pipeline
             return shared | adapter | {"prompt": "a photo", "strength": 0.9}
         case "Flux Kontext":
             size = {"height": 64, "width": 64, "max_area": 64 * 64, "_auto_resize": False}
-            return shared | size | _flux_text()
+            return shared | size | _FLUX_TEXT
         case "Flux modular":
             size = {"height": 64, "width": 64}
-            return shared | size | _flux_text() | {"strength": 0.9}
+            return shared | size | _FLUX_TEXT | {"strength": 0.9}
         case "Qwen edit":
             size = {"height": 64, "width": 64}
             return shared | size | {"prompt": "a photo", "true_cfg_scale": 1.0}
@@ -441,11 +460,4 @@ def _sdxl_text() -> dict[str, Any]:
         "guidance_scale": 1.0,
         "prompt_embeds": torch.randn(1, 8, 16),
         "pooled_prompt_embeds": torch.randn(1, 16),
-    }
-
-
-def _flux_text() -> dict[str, Any]:
-    return {
-        "prompt_embeds": torch.randn(1, 8, 32),
-        "pooled_prompt_embeds": torch.randn(1, 32),
     }

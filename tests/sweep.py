@@ -31,7 +31,8 @@ from initgate.canary import load_canary
 from initgate.image import Limits
 from initgate.index import Index
 from initgate.integrations.diffusers import install
-from initgate.integrations.diffusers.roles import Role, role_of, takes_pictures
+from initgate.integrations.diffusers.families import text_holds_images
+from initgate.integrations.diffusers.roles import Role, is_way_in, role_of
 from initgate.model import RGB
 from initgate.policy import ListPolicy, Policy
 from initgate.testing import MemorySink, make_list, scene
@@ -77,11 +78,12 @@ def pipelines() -> tuple[type, ...]:
 def entries(*, roles: set[Role]) -> Iterator[Entry]:
     """The arguments that take something of these roles, by the library's own signatures."""
     for cls in pipelines():
+        holds_images = text_holds_images(cls)
         for method, function in vars(cls).items():
-            if not takes_pictures(method, function):
+            if not is_way_in(method, function):
                 continue
             for name, parameter in inspect.signature(function).parameters.items():
-                role = role_of(name)
+                role = role_of(name, text_holds_images=holds_images)
                 if role in roles and _may_hold_an_array(name, parameter):
                     yield Entry(cls, method, name, role)
 
@@ -134,7 +136,7 @@ def _is_named_for_pictures(name: str) -> bool:
     taking.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # inspect's protocol
         [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     )
-    return takes_pictures("probe", taking) or role_of(name) is Role.ENCODED
+    return is_way_in("probe", taking) or role_of(name, text_holds_images=True) is Role.ENCODED
 
 
 def table() -> str:

@@ -292,6 +292,23 @@ def test_components_stay(gate: Gate) -> None:
     assert protect(pipe, gate).components == before
 
 
+def test_a_pipeline_loaded_from_where_a_protected_one_was_saved_is_protected_too(
+    gate: Gate, tmp_path: Path
+) -> None:
+    protect(tiny_img2img(), gate).save_pretrained(tmp_path)
+    refusal(quiet(StableDiffusionImg2ImgPipeline.from_pretrained(tmp_path)), "a", listed())
+    refusal(quiet(AutoPipelineForInpainting.from_pretrained(tmp_path)), "a", listed())
+
+
+def test_a_pipeline_loaded_from_elsewhere_is_left_alone_by_protect(
+    gate: Gate, tmp_path: Path
+) -> None:
+    tiny_img2img().save_pretrained(tmp_path)
+    protect(tiny_img2img(), gate)
+    loaded = quiet(StableDiffusionImg2ImgPipeline.from_pretrained(tmp_path))
+    loaded("a", listed(), strength=0.5, num_inference_steps=2)
+
+
 def test_saves_like_before_and_a_pipeline_loaded_again_is_gated_when_installed(
     gate: Gate, tmp_path: Path
 ) -> None:

@@ -15,12 +15,23 @@ from initgate import Gate, InitImageRefused
 pytest.importorskip("diffusers", exc_type=ImportError)
 
 import torch  # after the skip
+from diffusers import (  # the same
+    FluxImg2ImgPipeline,
+    FluxPipeline,
+    LTXPipeline,
+    PixArtAlphaPipeline,
+    QwenImageEditAutoBlocks,
+    QwenImageEditModularPipeline,
+    QwenImagePipeline,
+    StableDiffusionXLPipeline,
+)
 from diffusers.modular_pipelines import PipelineState  # the same
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit  # the same
-from pipelines import MORE, arguments, flux_modular, sdxl, wan_vace  # the same
+from pipelines import MORE, arguments, flux, flux_modular, sdxl, wan_vace  # the same
 
 from initgate.integrations.diffusers import install, protect, uninstall
-from initgate.integrations.tiny import CallCounter
+from initgate.integrations.diffusers.families import text_holds_images
+from initgate.integrations.tiny import CallCounter, tiny_img2img
 
 pytestmark = pytest.mark.diffusers
 
@@ -243,6 +254,51 @@ def test_prompt_embeddings_made_elsewhere_are_refused(gate: Gate) -> None:
     assert refusal(protect(made("Qwen edit"), gate), **call) == "prompt_embeds"
 
 
+def test_prompt_embeddings_of_a_picture_are_refused_without_the_block_that_makes_them(
+    gate: Gate,
+) -> None:
+    blocks = QwenImageEditAutoBlocks()
+    blocks.sub_blocks.pop("text_encoder")
+    pipe = quiet(blocks.init_pipeline())
+    parts = made("Qwen edit").components
+    pipe.update_components(**{name: parts[name] for name in ("vae", "transformer", "scheduler")})
+    embeds, mask = made("Qwen edit").encode_prompt("a photo", image=listed())
+    call = {"image": unlisted(), "prompt_embeds": embeds, "prompt_embeds_mask": mask}
+    assert refusal(protect(pipe, gate), **call) == "prompt_embeds"
+
+
+def test_prompt_embeddings_made_elsewhere_are_refused_where_redux_makes_some(gate: Gate) -> None:
+    pipe = protect(quiet(flux(FluxPipeline)), gate)
+    assert refusal(pipe, prompt_embeds=torch.randn(1, 16, 32)) == "prompt_embeds"
+
+
+def test_prompt_embeddings_of_text_made_behind_the_gate_pass(gate: Gate) -> None:
+    def made_in_two(pipe: Any) -> Any:
+        embeds, pooled, _ = pipe.encode_prompt("a photo", None, max_sequence_length=16)
+        text = {"prompt_embeds": embeds, "pooled_prompt_embeds": pooled}
+        return result(quiet(pipe), **text, num_inference_steps=2, height=64, width=64)
+
+    bare = made_in_two(flux(FluxPipeline))
+    assert np.array_equal(bare, made_in_two(protect(flux(FluxPipeline), gate)))
+
+
+@pytest.mark.parametrize(
+    ("cls", "holds"),
+    [
+        (QwenImagePipeline, True),
+        (FluxImg2ImgPipeline, True),
+        (QwenImageEditModularPipeline, True),
+        (StableDiffusionXLPipeline, False),
+        (PixArtAlphaPipeline, False),
+        (LTXPipeline, False),
+    ],
+)
+def test_text_holds_pictures_where_a_pipeline_of_the_family_puts_them_there(
+    cls: type, holds: bool
+) -> None:
+    assert text_holds_images(cls) is holds
+
+
 # ── Video ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -410,7 +466,7 @@ def test_gives_the_same_result_for_an_unlisted_image_in_the_state(guard: str, ga
 
 def split() -> tuple[Any, Any]:
     """Modular Flux in two: what encodes the image, and the rest."""
-    rest = flux_modular("denoise", "decode")
+    rest = flux_modular("text_encoder", "denoise", "decode")
     return quiet(flux_modular("vae_encoder")), quiet(rest)
 
 
@@ -459,21 +515,16 @@ def foreign_latents() -> Any:
     )
 
 
-@pytest.mark.parametrize("output", [None, "prompt_embeds", ["prompt_embeds"]], ids=str)
 @pytest.mark.parametrize("batch", [1, 2], ids=["whole", "in a batch"])
 def test_latents_that_went_in_as_text_do_not_come_out_as_the_gates_own(
-    batch: int, output: Any, gate: Gate
+    batch: int, gate: Gate
 ) -> None:
-    pipe = protect(made("Flux modular"), gate)
-    latents = foreign_latents()
-    call = arguments("Flux modular", unlisted(), None)
-    del call["image"]
-    text = {
-        "prompt_embeds": latents.reshape(batch, -1, 32),
-        "pooled_prompt_embeds": call["pooled_prompt_embeds"].expand(batch, -1),
-    }
-    pipe(**call | text, num_images_per_prompt=2 // batch, output=output)
-    assert refusal(pipe, **call, image_latents=latents) == "image_latents"
+    pipe = protect(tiny_img2img(), gate)
+    latents = torch.randn(1, 4, 32, 32)
+    text = latents.reshape(batch, -1, 16)
+    given, _ = pipe.encode_prompt(None, "cpu", 2 // batch, False, prompt_embeds=text)  # noqa: FBT003  # theirs
+    assert torch.equal(given[0].flatten(), text[0].flatten())
+    assert refusal(pipe, image=given[:batch].reshape(latents.shape)) == "image"
 
 
 @pytest.mark.filterwarnings("ignore:Passing `image` as torch tensor:FutureWarning")

@@ -32,7 +32,7 @@ from initgate.integrations.diffusers import install, protect, uninstall  # the s
 from initgate.integrations.diffusers.admission import Admission  # the same
 from initgate.integrations.diffusers.callbacks import outside_the_call  # the same
 from initgate.integrations.diffusers.emitted import Emitted  # the same
-from initgate.integrations.tiny import CallCounter, tiny_img2img  # the same
+from initgate.integrations.tiny import CallCounter, tiny_img2img, tiny_unet  # the same
 
 pytestmark = pytest.mark.diffusers
 
@@ -233,6 +233,27 @@ def test_a_captured_call_denoises_not_even_an_unlisted_photo(gate: Gate) -> None
     assert counter.denoise == 0
 
 
+@pytest.mark.parametrize("is_made_first", [True, False])
+def test_a_call_captured_before_install_does_not_denoise(is_made_first: bool, gate: Gate) -> None:
+    captured = StableDiffusionImg2ImgPipeline.__call__
+    pipe = tiny_img2img() if is_made_first else None
+    install(gate)
+    pipe = pipe or tiny_img2img()
+    counter = CallCounter.on(pipe)
+    with pytest.raises(InitImageRefused):
+        captured(pipe, "a", listed())
+    assert (counter.denoise, counter.decode) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["unet", "anything"])
+def test_a_denoiser_given_to_a_pipeline_later_runs_only_inside_a_gated_call(
+    name: str, pipe: Any
+) -> None:
+    pipe.register_modules(**{name: tiny_unet()})
+    with pytest.raises(InitImageRefused):
+        getattr(pipe, name)(torch.randn(1, 4, 8, 8), 1, torch.randn(1, 16, 16))
+
+
 def test_the_denoiser_runs_only_inside_a_gated_call(pipe: Any) -> None:
     with pytest.raises(InitImageRefused):
         pipe.unet(torch.randn(1, 4, 8, 8), 1, torch.randn(1, 16, 16))
@@ -378,6 +399,5 @@ def test_ordinary_arguments_pass(more: Mapping[str, Any], pipe: Any) -> None:
 def test_install_gates_the_models_of_pipelines_made_later(gate: Gate) -> None:
     install(gate)
     pipe = tiny_img2img()
-    run(pipe, unlisted(64))
     with pytest.raises(InitImageRefused):
         pipe.unet(torch.randn(1, 4, 8, 8), 1, torch.randn(1, 16, 16))

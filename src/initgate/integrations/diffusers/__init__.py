@@ -10,9 +10,11 @@ signature, looks at every value in them, and hands on copies of what it looked a
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -22,7 +24,7 @@ from initgate.gate import Gate
 from initgate.integrations.diffusers.admission import Admission
 from initgate.integrations.diffusers.callbacks import outside_the_call
 from initgate.integrations.diffusers.emitted import Emitted
-from initgate.integrations.diffusers.roles import takes_pictures
+from initgate.integrations.diffusers.roles import is_way_in
 from initgate.integrations.diffusers.walls import GatedCall, Hooks, active, look_at
 
 __all__ = ["install", "protect", "uninstall"]
@@ -58,12 +60,15 @@ def install(gate: Gate) -> None:
     """
     _patch_all()
     _process.gate = gate
+    for pipe in [one for one in gc.get_objects() if issubclass(type(one), _PIPELINES)]:
+        _hook(pipe)
 
 
 def uninstall() -> None:
     """Takes every gate away again and restores the classes."""
     _process.gate = None
     _protected.clear()
+    _saved.clear()
     _hooks.clear()
     _emitted.forget()
     for (cls, name), original in _originals.items():
@@ -87,11 +92,15 @@ _process = _Process()
 # the models and with them the gate.
 _protected: weakref.WeakKeyDictionary[Any, Gate] = weakref.WeakKeyDictionary()
 
+# Folders that protected pipelines were saved to: what is loaded from there is protected as well.
+_saved: dict[Path, Gate] = {}
+
 _hooks = Hooks()
 _emitted = Emitted()
 
-_BASES: tuple[type, ...] = (DiffusionPipeline, ModularPipeline, ModelMixin)
-_originals: dict[tuple[type, str], _Method] = {}
+_PIPELINES = (DiffusionPipeline, ModularPipeline)
+_BASES: tuple[type, ...] = (*_PIPELINES, ModelMixin)
+_originals: dict[tuple[type, str], Any] = {}
 
 # Which functions are guards. An attribute would not do: functools.wraps and torch.no_grad copy it
 # onto overrides that are none.
@@ -104,6 +113,12 @@ def _patch_all() -> None:
             setattr(base, "__init_subclass__", classmethod(_patcher(base)))  # noqa: B010  # mypy
         for cls in (base, *_subclasses(base)):
             _patch(cls)
+    for base in _PIPELINES:
+        for name, guard in _FOLLOWED.items():
+            original = vars(base).get(name)
+            if original is not None and (base, name) not in _originals:
+                _originals[base, name] = original
+                setattr(base, name, guard(original))
 
 
 def _patcher(base: type) -> Callable[..., None]:
@@ -126,7 +141,7 @@ def _patch(cls: type) -> None:
     for name, original in list(vars(cls).items()):
         if not inspect.isfunction(original) or original in _guards or cls is DiffusionPipeline:
             continue
-        if name == "encode" if is_model else takes_pictures(name, original):
+        if name == "encode" if is_model else is_way_in(name, original):
             guard = (_guard_encode if is_model else _guard)(original)
             _originals[cls, name] = original
             _guards.add(guard)
@@ -152,7 +167,7 @@ def _guard(original: _Method) -> _Method:
             result = original(*bound.args, **bound.kwargs)
         finally:
             active.reset(token)
-        _emitted.remember(result, passed_through=admission.passed_through)
+        _emitted.remember(result, admission.role_of, passed_through=admission.passed_through)
         return result
 
     return guarded
@@ -171,6 +186,55 @@ def _guard_encode(original: _Method) -> _Method:
         return original(self, *args, **kwargs)
 
     return guarded
+
+
+def _after_registering(original: _Method) -> _Method:
+    """What gives a pipeline its models, with the hooks of the other walls set on them."""
+
+    @functools.wraps(original)
+    def registered(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, *args, **kwargs)
+        _hook(self)
+        return result
+
+    return registered
+
+
+def _after_saving(original: _Method) -> _Method:
+    @functools.wraps(original)
+    def saved(self: Any, save_directory: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, save_directory, *args, **kwargs)
+        gate = _gate_of(self)
+        if gate is not None:
+            _saved[Path(save_directory).resolve()] = gate
+        return result
+
+    return saved
+
+
+def _after_loading(original: Any) -> Any:
+    @functools.wraps(original.__func__)
+    def loaded(cls: type, name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        pipe = original.__func__(cls, name_or_path, *args, **kwargs)
+        gate = _saved.get(Path(name_or_path).resolve())
+        return pipe if gate is None else protect(pipe, gate)
+
+    return classmethod(loaded)
+
+
+# How pipelines come by their models, on the base classes: no way in, but the walls follow them.
+_FOLLOWED: dict[str, Callable[[Any], Any]] = {
+    "register_modules": _after_registering,
+    "register_components": _after_registering,
+    "save_pretrained": _after_saving,
+    "from_pretrained": _after_loading,
+}
+
+
+def _hook(pipe: Any) -> None:
+    gate = _gate_of(pipe)
+    if gate is not None:
+        _hooks.set_on(pipe, _admission(gate, pipe))
 
 
 def _admission(gate: Gate, pipe: Any) -> Admission:

@@ -19,12 +19,8 @@ from initgate.errors import ImageUnreadable, InitImageRefused
 from initgate.gate import Gate
 from initgate.image import is_pil, snapshot
 from initgate.integrations.diffusers.emitted import Emitted
-from initgate.integrations.diffusers.roles import (
-    Role,
-    names_a_picture,
-    role_of,
-    text_holds_images,
-)
+from initgate.integrations.diffusers.families import text_holds_images
+from initgate.integrations.diffusers.roles import Role, names_a_picture, role_of
 from initgate.model import Allowed, Context, Refused, Verdict
 
 # Kinds that hold no pixels. Whatever is neither of these nor walked is refused.
@@ -66,6 +62,10 @@ class Admission:
         self._latent_channels = _latent_channels(pipe)
         self._text_holds_images = text_holds_images(pipe)
         self.passed_through: list[Any] = []  # arrays that the call did not make
+
+    def role_of(self, name: str) -> Role:
+        """What arrays under a name are, in this pipeline."""
+        return role_of(name, text_holds_images=self._text_holds_images)
 
     def admit(self, bound: inspect.BoundArguments) -> None:
         """Looks at every argument and puts what was looked at in its place.
@@ -199,7 +199,7 @@ class Admission:
         return taken
 
     def _admit_array(self, value: Any, name: str, path: str) -> Any:
-        role = role_of(name, text_holds_images=self._text_holds_images)
+        role = self.role_of(name)
         if isinstance(value, np.ndarray) and value.dtype.kind not in "buifc":
             return self._refuse_unknown(value, path)  # of objects, bytes or records
         if role is Role.TEXT or value.ndim <= 1:  # timesteps, sigmas, scales: no picture

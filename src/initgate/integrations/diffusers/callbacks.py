@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from initgate.integrations.diffusers.roles import Role, role_of
+from initgate.integrations.diffusers.roles import Role
 from initgate.integrations.diffusers.walls import active
 
 if TYPE_CHECKING:
@@ -44,29 +44,29 @@ class _Watched:
         self._admission = admission
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        given = {key: value for one in (*args, kwargs) for key, value in _tensors(one)}
+        given = {key: value for one in (*args, kwargs) for key, value in self._watched(one)}
         before = {key: value.clone() for key, value in given.items()}
         token = active.set(None)
         try:
             result = self._callback(*args, **kwargs)
         finally:
             active.reset(token)
-        after = {**given, **dict(_tensors(result))}
+        after = {**given, **dict(self._watched(result))}
         for key, value in after.items():
             if key not in before or not _equal(value, before[key]):
                 self._admission.refuse_encoded(f"callback changed {key}", "callback_on_step_end")
         return result
 
-
-def _tensors(held: Any) -> list[tuple[str, Any]]:
-    """What a callback may not change, by name."""
-    if not isinstance(held, Mapping):
-        return []
-    return [
-        (key, value)
-        for key, value in held.items()
-        if isinstance(value, torch.Tensor) and role_of(str(key)) is not Role.TEXT
-    ]
+    def _watched(self, held: Any) -> list[tuple[str, Any]]:
+        """What a callback may not change, by name."""
+        if not isinstance(held, Mapping):
+            return []
+        return [
+            (key, value)
+            for key, value in held.items()
+            if isinstance(value, torch.Tensor)
+            and self._admission.role_of(str(key)) is not Role.TEXT
+        ]
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -11,16 +11,18 @@ import dataclasses
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from initgate.integrations.diffusers.roles import Role, role_of
+from initgate.integrations.diffusers.roles import Role
 
 _REMEMBERED = 8192  # arrays; the oldest is forgotten
 _PICTURE_CHANNELS = (1, 3)
+
+RoleOf = Callable[[str], Role]
 
 
 class Emitted:
@@ -30,15 +32,16 @@ class Emitted:
         self._digests: OrderedDict[bytes, None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def remember(self, result: Any, *, passed_through: Iterable[Any]) -> None:
+    def remember(self, result: Any, role_of: RoleOf, *, passed_through: Iterable[Any]) -> None:
         """Notes the arrays in a call's result.
 
         Args:
             result: What the call returned.
+            role_of: What arrays under a name are, in the pipeline that was called.
             passed_through: Arrays that the call was given: those are not its own.
         """
         foreign = {_value_digest(part) for array in passed_through for part in _parts(array)}
-        for array in _arrays(result):
+        for array in _arrays(result, role_of):
             parts = _parts(array)
             if foreign and not foreign.isdisjoint(_value_digest(part) for part in parts):
                 continue
@@ -67,20 +70,20 @@ def _parts(array: Any) -> list[Any]:
     return list(array) if array.ndim > 2 and len(array) else [array]  # noqa: PLR2004  # a batch
 
 
-def _arrays(result: Any, name: str = "") -> Iterator[Any]:
+def _arrays(result: Any, role_of: RoleOf, name: str = "") -> Iterator[Any]:
     match result:
         case torch.Tensor() | np.ndarray():
             if not _is_picture(result) and (not name or role_of(name) is not Role.TEXT):
                 yield result
         case Mapping():
             for key, value in result.items():
-                yield from _arrays(value, str(key))
+                yield from _arrays(value, role_of, str(key))
         case list() | tuple():
             for value in result:
-                yield from _arrays(value, name)
+                yield from _arrays(value, role_of, name)
         case _ if dataclasses.is_dataclass(result) and not isinstance(result, type):
             for field in dataclasses.fields(result):
-                yield from _arrays(getattr(result, field.name), field.name)
+                yield from _arrays(getattr(result, field.name), role_of, field.name)
         case _:
             return
 

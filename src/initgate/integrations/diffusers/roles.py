@@ -36,7 +36,7 @@ def role_of(name: str, *, text_holds_images: bool = False) -> Role:
 
     Args:
         name: An argument, dictionary key or field.
-        text_holds_images: From :func:`text_holds_images`.
+        text_holds_images: From :func:`.families.text_holds_images`.
     """
     if _TEXT.search(name):
         return Role.ENCODED if text_holds_images and "embeds" in name else Role.TEXT
@@ -50,27 +50,19 @@ def names_a_picture(name: str) -> bool:
     return not _TEXT.search(name) and bool(_PIXELS.search(name) or _PLACE.search(name))
 
 
-def takes_pictures(name: str, function: Any) -> bool:
+def is_way_in(name: str, function: Any) -> bool:
     """Whether a method of a pipeline class is a way in: ``__call__``, or public with a picture.
 
-    Methods on the output side (``decode_latents``, ``postprocess…``) are not.
+    ``encode_prompt`` is one too, so that what it gives out is known to be the gate's own. Methods
+    on the output side (``decode_latents``, ``postprocess…``) are not.
     """
-    if name == "__call__":
+    if name in {"__call__", "encode_prompt"}:
         return True
     if name.startswith("_") or _OUTPUT_SIDE.match(name) or not inspect.isfunction(function):
         return False
-    return _takes_picture(function)
+    return any(is_picture_name(argument) for argument in inspect.signature(function).parameters)
 
 
-def text_holds_images(pipe: Any) -> bool:
-    """Whether a pipeline's prompt embeddings carry its input pictures, as in Qwen-Edit.
-
-    The rule: its ``encode_prompt`` takes a picture.
-    """
-    encode = getattr(type(pipe), "encode_prompt", None)
-    return callable(encode) and _takes_picture(encode)
-
-
-def _takes_picture(function: Any) -> bool:
-    names = inspect.signature(function).parameters
-    return any(_PIXELS.search(name) and not _COUNT.match(name) for name in names)
+def is_picture_name(name: str) -> bool:
+    """Whether an argument of this name is a picture, and no number, size or text."""
+    return bool(_PIXELS.search(name)) and not _COUNT.match(name) and not _TEXT.search(name)

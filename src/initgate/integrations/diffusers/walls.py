@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from diffusers import ModelMixin
 
 from initgate.integrations.diffusers.admission import Admission
 
@@ -65,20 +66,27 @@ class _Hook:
         self.name = name
         self.admission = admission
 
-    def __call__(self, _module: Any, args: Any, kwargs: Any) -> None:
+    def __call__(self, module: Any, args: Any, kwargs: Any) -> None:
         if self.admission is None:
             raise RuntimeError(
                 f"{self.name} is a copy of a model behind initgate's gate: "
                 "call protect(pipe, gate) or install(gate) before using it"
             )
-        if not self.name.startswith(_DENOISERS):
+        is_denoiser = self.name.startswith(_DENOISERS)
+        if active.get() is None and (is_denoiser or _steers(module)):
+            self.admission.refuse_encoded(f"{self.name}: run outside a gated call", self.name)
+        if not is_denoiser:
             for value in (*args, *kwargs.values()):
                 look_at(value, self.admission, self.name)
-        elif active.get() is None:
-            self.admission.refuse_encoded(f"{self.name}: run outside a gated call", self.name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_Hook, (self.name,))
+
+
+def _steers(module: Any) -> bool:
+    """A model of diffusers that is no autoencoder: denoisers of any name, ControlNets, adapters."""
+    inner = getattr(module, "_orig_mod", module)  # as torch.compile wraps it
+    return isinstance(inner, ModelMixin) and not hasattr(inner, "encode")
 
 
 class Hooks:
