@@ -21,7 +21,7 @@ from initgate.canary import load_canary
 from initgate.image import Limits
 from initgate.index import Index
 from initgate.model import HashList
-from initgate.policy import Fallback, ListPolicy, Policy
+from initgate.policy import Encoded, Fallback, ListPolicy, Policy
 from initgate.testing import MemorySink
 
 settings.register_profile(
@@ -98,7 +98,7 @@ def make_gate(sink: MemorySink, log: Any) -> MakeGate:
         *,
         policies: Mapping[str, ListPolicy] | None = None,
         unreadable: Fallback = Fallback.REFUSE,
-        encoded: Fallback = Fallback.REFUSE,
+        encoded: Encoded = Encoded.REFUSE,
         limits: Limits | None = None,
         record_allowed: bool = False,
         index: Index | None = None,

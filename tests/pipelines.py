@@ -49,6 +49,34 @@ from transformers import (
 from initgate.integrations.tiny import tiny_img2img, tiny_text, tiny_unet, tiny_vae
 
 
+def seeing_vae() -> Any:
+    """An ``AutoencoderKL`` that gives back the picture it is given: made by hand, not trained.
+
+    Each colour runs through it as a pair of channels, itself and its negative; the difference of
+    their SiLUs is the colour again. Latents are as large as the picture.
+    """
+    vae = AutoencoderKL(
+        block_out_channels=[8],
+        norm_num_groups=4,
+        down_block_types=["DownEncoderBlock2D"],
+        up_block_types=["UpDecoderBlock2D"],
+        latent_channels=4,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    ).eval()
+    with torch.no_grad():
+        for parameter in vae.parameters():
+            parameter.zero_()
+        for part in (vae.encoder, vae.decoder):
+            part.conv_norm_out.weight.fill_(1)
+            for colour in range(3):
+                for sign, channel in ((1, 2 * colour), (-1, 2 * colour + 1)):
+                    part.conv_in.weight[channel, colour, 1, 1] = sign
+                    part.conv_out.weight[colour, channel, 1, 1] = sign
+        vae.encoder.conv_out.bias[4:] = -30  # no spread around the mean
+    return vae
+
+
 def _classic(cls: Any, *, in_channels: int) -> Any:
     """A Stable Diffusion pipeline without a safety checker."""
     return cls(

@@ -11,7 +11,7 @@ from initgate import Action, Algorithm, ConfigError, Settings, load_settings
 from initgate.config import find_config
 from initgate.image import Limits
 from initgate.lists import Format
-from initgate.policy import Fallback, ListPolicy
+from initgate.policy import Encoded, Fallback, ListPolicy
 
 ONE_LIST = '[[lists]]\nname = "a"\npath = "a.csv"\n'
 
@@ -67,7 +67,7 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
 
 def test_defaults_are_strict(write: Write) -> None:
     settings = load_settings(write(ONE_LIST))
-    assert (settings.gate.unreadable, settings.gate.encoded) == (Fallback.REFUSE, Fallback.REFUSE)
+    assert (settings.gate.unreadable, settings.gate.encoded) == (Fallback.REFUSE, Encoded.REFUSE)
     assert settings.gate.limits == Limits()
     assert not settings.audit.record_allowed
     (one,) = settings.lists

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import MakeGate
 from PIL import Image
 from samples import photo
 
-from initgate import Gate, InitImageRefused
+from initgate import Gate, InitImageRefused, Reason
+from initgate.policy import Encoded
+from initgate.testing import make_list
 
 pytest.importorskip("diffusers", exc_type=ImportError)
 
@@ -27,7 +30,7 @@ from diffusers import (  # the same
 )
 from diffusers.modular_pipelines import PipelineState  # the same
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit  # the same
-from pipelines import MORE, arguments, flux, flux_modular, sdxl, wan_vace  # the same
+from pipelines import MORE, arguments, flux, flux_modular, sdxl, seeing_vae, wan_vace  # the same
 
 from initgate.integrations.diffusers import install, protect, uninstall
 from initgate.integrations.diffusers.families import text_holds_images
@@ -356,6 +359,60 @@ def test_latents_that_went_in_as_a_video_do_not_come_out_as_the_gates_own(gate: 
     del call["video"]
     assert torch.equal(out.reshape(latents.shape), latents)
     assert refusal(pipe, **call, latents=out.reshape(latents.shape)) == "latents"
+
+
+# ── Latents that are decoded ──────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def decoding_gate(make_gate: MakeGate) -> Gate:
+    known = make_list([np.asarray(listed())])
+    return make_gate([known], encoded=Encoded.DECODE)
+
+
+@pytest.fixture
+def decoding(decoding_gate: Gate) -> Any:
+    """A pipeline whose autoencoder gives pictures back."""
+    pipe = tiny_img2img()
+    pipe.register_modules(vae=seeing_vae())
+    return protect(pipe, decoding_gate)
+
+
+def encoded(image: Image.Image, *, scale: float = 1.0) -> Any:
+    vae = seeing_vae()
+    pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None] / 127.5 - 1
+    with torch.no_grad():
+        return vae.encode(pixels).latent_dist.mode() * scale
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.18215])
+def test_latents_of_a_listed_picture_are_refused_when_decoded(
+    scale: float, decoding: Any, decoding_gate: Gate
+) -> None:
+    with pytest.raises(InitImageRefused):
+        decoding("a", encoded(listed(), scale=scale))
+    assert decoding_gate.journal.sink.last(1)[0].event["reason"] == Reason.MATCH
+
+
+def test_latents_of_an_unlisted_picture_pass_when_decoded(decoding: Any) -> None:
+    decoding("a", encoded(unlisted()), strength=0.5, num_inference_steps=2)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [torch.randn(2, 64, 16), torch.randn(1, 9, 8, 8), np.zeros((1, 4, 8, 8), np.float32)],
+    ids=["packed", "of another autoencoder", "an array"],
+)
+def test_latents_that_cannot_be_decoded_are_refused(value: Any, decoding: Any) -> None:
+    assert refusal(decoding, prompt="a", image=value) == "image"
+
+
+def test_latents_of_a_video_are_decoded(decoding_gate: Gate) -> None:
+    pipe = protect(made("Wan video to video"), decoding_gate)
+    call = arguments("Wan video to video", unlisted(), None)
+    del call["video"]
+    result(pipe, **call, latents=torch.randn(1, 16, 2, 4, 4))
+    assert refusal(pipe, **call, latents=torch.randn(1, 8, 2, 4, 4)) == "latents"
 
 
 # ── From one pipeline to the next ─────────────────────────────────────────────────────────────

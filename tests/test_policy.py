@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from initgate.model import Action, Algorithm, HashList, ListEntry, Match, Reason
-from initgate.policy import Fallback, ListPolicy, Policy
+from initgate.policy import Encoded, Fallback, ListPolicy, Policy
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 AGED = Policy({"a": ListPolicy(31, max_age=timedelta(days=1)), "b": ListPolicy(31)})
@@ -66,10 +66,14 @@ def test_only_a_finding_of_nothing_and_a_flag_are_allowed(reason: Reason) -> Non
 
 @pytest.mark.parametrize("reason", Reason)
 def test_no_setting_allows_more_than_it_names(reason: Reason) -> None:
-    lenient = Policy({}, unreadable=Fallback.ALLOW, encoded=Fallback.ALLOW)
+    lenient = Policy({}, unreadable=Fallback.ALLOW, encoded=Encoded.ALLOW)
     assert lenient.allows(reason) == (
         reason in {Reason.NO_MATCH, Reason.FLAGGED, Reason.UNREADABLE, Reason.ENCODED_INPUT}
     )
+
+
+def test_what_cannot_be_decoded_is_refused_where_encoded_inputs_are_to_be_decoded() -> None:
+    assert not Policy({}, encoded=Encoded.DECODE).allows(Reason.ENCODED_INPUT)
 
 
 def test_entries_below_the_floor_are_left_out_and_unknown_ones_stay() -> None:

@@ -37,7 +37,7 @@ from initgate.image import Limits
 from initgate.lists import Format
 from initgate.lists.build import DEFAULT_QUALITY_FLOOR
 from initgate.model import Action, Algorithm
-from initgate.policy import Fallback, ListPolicy
+from initgate.policy import Encoded, Fallback, ListPolicy
 
 _PREFIX = "INITGATE_"
 _CONFIG_VARIABLE = "INITGATE_CONFIG"
@@ -131,8 +131,9 @@ class GateSettings(_Frozen):
     unreadable: Fallback = Fallback.REFUSE
     """What an image means that cannot be read: ``refuse``, or ``allow`` (each pass is logged)."""
 
-    encoded: Fallback = Fallback.REFUSE
-    """What latents and embeddings mean, which hold no pixels to look at."""
+    encoded: Encoded = Encoded.REFUSE
+    """What latents and embeddings mean, which hold no pixels to look at: ``refuse``, ``allow``
+    (each pass is logged), or ``decode``: latents are decoded and looked at."""
 
     max_bytes: int = Field(default=Limits().max_bytes, ge=1)
     """Largest encoded image, in bytes."""

@@ -19,6 +19,16 @@ class Fallback(StrEnum):
     ALLOW = "allow"
 
 
+class Encoded(StrEnum):
+    """What latents and embeddings mean, which hold no pixels."""
+
+    REFUSE = "refuse"
+    ALLOW = "allow"
+    DECODE = "decode"
+    """An integration has the model's own autoencoder make pictures of latents, and these are
+    looked at. What cannot be decoded is refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListPolicy:
     """How one list is used.
@@ -49,7 +59,7 @@ class Policy:
 
     lists: Mapping[str, ListPolicy]
     unreadable: Fallback = Fallback.REFUSE
-    encoded: Fallback = Fallback.REFUSE
+    encoded: Encoded = Encoded.REFUSE
     digest: str = ""
     thresholds: Mapping[str, int] = field(init=False)
 
@@ -103,7 +113,7 @@ class Policy:
             case Reason.UNREADABLE:
                 return self.unreadable is Fallback.ALLOW
             case Reason.ENCODED_INPUT:
-                return self.encoded is Fallback.ALLOW
+                return self.encoded is Encoded.ALLOW
             case (
                 Reason.MATCH
                 | Reason.NO_LIST

@@ -20,8 +20,10 @@ from initgate.gate import Gate
 from initgate.image import is_pil, snapshot
 from initgate.integrations.diffusers.emitted import Emitted
 from initgate.integrations.diffusers.families import text_holds_images
+from initgate.integrations.diffusers.latents import latent_channels, pictures_of
 from initgate.integrations.diffusers.roles import Role, names_a_picture, role_of
 from initgate.model import Allowed, Context, Refused, Verdict
+from initgate.policy import Encoded
 
 # Kinds that hold no pixels. Whatever is neither of these nor walked is refused.
 _HARMLESS = (
@@ -59,6 +61,7 @@ class Admission:
         self.context = Context(endpoint=type(pipe).__name__)
         self._emitted = emitted
         self._wrap_callback = wrap_callback
+        self._pipe = pipe
         self._latent_channels = _latent_channels(pipe)
         self._text_holds_images = text_holds_images(pipe)
         self.passed_through: list[Any] = []  # arrays that the call did not make
@@ -206,12 +209,11 @@ class Admission:
             self.passed_through.append(value)
             return value
         taken = value.clone() if isinstance(value, torch.Tensor) else value.copy()
-        shape = tuple(value.shape)
         channels = _channels(value)
         is_latent = channels not in {1, 3}
         if role is Role.ENCODED or (role is Role.PIXELS and is_latent):
             if not self._emitted.knows(taken):
-                self.refuse_encoded(f"{path}: an array of shape {shape}, no pixels", path)
+                self._admit_encoded(taken, path)
             return taken
         self.passed_through.append(taken)  # given, not made: numbers may be latents in disguise
         if not is_latent:
@@ -221,17 +223,23 @@ class Admission:
             self.enforce(self.gate.check(frames, context=self.context), path)
         return taken
 
+    def _admit_encoded(self, array: Any, path: str) -> None:
+        """Refuses what holds no pixels, or looks at the pixels that it stands for."""
+        pictures = (
+            pictures_of(array, self._pipe) if self.gate.policy.encoded is Encoded.DECODE else ()
+        )
+        for picture in pictures:
+            self.check_pixels(picture, path)
+        if not pictures:
+            self.refuse_encoded(f"{path}: an array of shape {tuple(array.shape)}, no pixels", path)
+
 
 def _latent_channels(pipe: Any) -> frozenset[int]:
     """The channel counts by which this pipeline may take an array for latents."""
     # VaeImageProcessor takes 4 channels for latents unless it is told otherwise.
-    counts = {4}
-    for name in ("vae", "vqvae", "movq", "vqgan"):
-        config = getattr(getattr(pipe, name, None), "config", None)
-        found = getattr(config, "latent_channels", None)
-        if isinstance(found, int):
-            counts |= {found, found * 4}  # packed 2×2, as in Flux
-    return frozenset(counts - {1, 3})  # the channels of pictures
+    found = latent_channels(pipe) or 4
+    packed = found * 4  # 2×2, as in Flux
+    return frozenset({4, found, packed} - {1, 3})  # the channels of pictures
 
 
 def _told(key: object, number: int) -> object:
