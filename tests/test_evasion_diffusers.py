@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from samples import photo
 
-from initgate import Gate, InitImageRefused
+from initgate import Allowed, Gate, InitImageRefused
 
 pytest.importorskip("diffusers", exc_type=ImportError)
 
 import torch  # after the skip
 from diffusers import StableDiffusionImg2ImgPipeline  # the same
 from diffusers.callbacks import SDCFGCutoffCallback  # the same
+from pipelines import PIPELINES, arguments  # the same
 
 from initgate.integrations.diffusers import install, protect, uninstall  # the same
 from initgate.integrations.diffusers.admission import Admission  # the same
@@ -66,6 +67,11 @@ def refused(pipe: Any, image: Any, **more: Any) -> InitImageRefused:
     return raised.value
 
 
+def quiet(pipe: Any) -> Any:
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
 def run(pipe: Any, image: Any, **more: Any) -> Any:
     return pipe("a", image, strength=0.9, num_inference_steps=2, **more)
 
@@ -93,6 +99,29 @@ def test_refuses_a_pixel_that_shifts_the_range_of_a_batch(pipe: Any) -> None:
     batch = np.stack([np.asarray(one, np.float32) / 255 for one in (unlisted(), listed())])
     batch[0, 0, 0, 0] = -1e-6
     refused(pipe, batch)
+
+
+def test_refuses_the_tile_that_a_mask_crops_out_of_a_harmless_image(gate: Gate) -> None:
+    """``padding_mask_crop`` feeds the masked tile alone to the model, enlarged."""
+    whole, mask = unlisted(1024), Image.new("L", (1024, 1024))
+    whole.paste(listed(128), (512, 256))
+    mask.paste(255, (512, 256, 640, 384))
+    pipe = protect(quiet(PIPELINES["inpaint"]()), gate)
+    counter = CallCounter.on(pipe)
+    call = arguments("inpaint", whole, mask) | {"height": 128, "width": 128}
+    assert isinstance(gate.check(whole), Allowed)
+    with pytest.raises(InitImageRefused) as raised:
+        pipe(**call, padding_mask_crop=0)
+    assert raised.value.argument == "encode"
+    assert counter.denoise == 0
+
+
+@pytest.mark.parametrize("opacity", [0, 1, 128])
+def test_refuses_colours_under_an_alpha_plane(opacity: int, pipe: Any) -> None:
+    """What a resize premultiplies, a viewer blends and ``convert`` uncovers."""
+    hidden = listed()
+    hidden.putalpha(opacity)
+    assert refused(pipe, unlisted(), ip_adapter_image=hidden).argument == "ip_adapter_image"
 
 
 # ── Strings, states, containers ───────────────────────────────────────────────────────────────
