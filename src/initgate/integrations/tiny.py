@@ -16,7 +16,11 @@ from diffusers import (
     StableDiffusionImg2ImgPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 
 def tiny_vae() -> Any:
@@ -50,12 +54,23 @@ def tiny_unet(*, in_channels: int = 4, **more: Any) -> Any:
 
 
 def tiny_text() -> dict[str, Any]:
-    """A CLIP text encoder and tokenizer whose vocabulary is the alphabet."""
+    """A CLIP text encoder and a tokenizer whose vocabulary is the alphabet."""
     torch.manual_seed(0)
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    words = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{one}</w>" for one in letters)]
-    tokenizer = CLIPTokenizer(vocab={word: n for n, word in enumerate(words)}, merges=[])
-    tokenizer.model_max_length = 16
+    words = ["<|startoftext|>", "<|endoftext|>", *map(chr, range(ord("a"), ord("z") + 1))]
+    # CLIPTokenizer takes a vocabulary in memory only from transformers 5 on.
+    letters = Tokenizer(BPE(vocab={word: n for n, word in enumerate(words)}, merges=[]))
+    letters.pre_tokenizer = Whitespace()
+    start, end = words[:2]
+    letters.post_processor = TemplateProcessing(
+        single=f"{start} $A {end}", special_tokens=[(start, 0), (end, 1)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=letters,
+        bos_token=start,
+        eos_token=end,
+        pad_token=end,
+        model_max_length=16,
+    )
     encoder = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(words),

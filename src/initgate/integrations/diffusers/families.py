@@ -71,8 +71,9 @@ def _classes(package: str) -> Iterator[type]:
             return
         raise
     for found in pkgutil.iter_modules(folder.__path__, f"{package}."):
-        if ".pipelines." in package and ".pipeline_" not in found.name:
-            continue  # models and tools, some of which need packages of their own
+        is_tool = ".pipelines." in package and ".pipeline_" not in found.name
+        if is_tool or "_flax_" in found.name:
+            continue  # these need packages of their own; diffusers has given up Flax
         module = importlib.import_module(found.name)
         for _, value in inspect.getmembers(module, inspect.isclass):
             if value.__module__ == found.name:
