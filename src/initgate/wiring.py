@@ -34,7 +34,6 @@ _RECORDED_SOFTWARE = (
     "initgate",
     "pillow",
     "pillow-heif",
-    "pdqhash",
     "imagehash",
     "numpy",
     "faiss-cpu",
