@@ -77,7 +77,7 @@ def seeing_vae() -> Any:
     return vae
 
 
-def _classic(cls: Any, *, in_channels: int) -> Any:
+def classic(cls: Any, *, in_channels: int) -> Any:
     """A Stable Diffusion pipeline without a safety checker."""
     return cls(
         vae=tiny_vae(),
@@ -173,7 +173,8 @@ def flux_modular(*blocks: str) -> Any:
     return pipe
 
 
-def _controlnet() -> Any:
+def controlnet_model() -> Any:
+    """A ``ControlNetModel`` that has an effect."""
     torch.manual_seed(0)
     controlnet = ControlNetModel(
         block_out_channels=(8, 16),
@@ -190,8 +191,13 @@ def _controlnet() -> Any:
         # made of zeros, these would do nothing
         if name.startswith(("controlnet_", "controlnet_cond_embedding.conv_out")):
             torch.nn.init.constant_(parameter, 0.1)
-    return _classic(
-        lambda **more: StableDiffusionControlNetImg2ImgPipeline(controlnet=controlnet, **more),
+    return controlnet
+
+
+def _controlnet() -> Any:
+    make = StableDiffusionControlNetImg2ImgPipeline
+    return classic(
+        lambda **more: make(controlnet=controlnet_model(), **more),
         in_channels=4,
     )
 
@@ -401,8 +407,8 @@ def wan_vace(vae: Any, scheduler: Any) -> Any:
 PIPELINES: dict[str, Callable[[], Any]] = {
     "Stable Diffusion img2img": tiny_img2img,
     "SDXL img2img": sdxl,
-    "inpaint": lambda: _classic(StableDiffusionInpaintPipeline, in_channels=9),
-    "InstructPix2Pix": lambda: _classic(StableDiffusionInstructPix2PixPipeline, in_channels=8),
+    "inpaint": lambda: classic(StableDiffusionInpaintPipeline, in_channels=9),
+    "InstructPix2Pix": lambda: classic(StableDiffusionInstructPix2PixPipeline, in_channels=8),
     "Flux img2img": lambda: flux(FluxImg2ImgPipeline),
 }
 """Per name, how to make one that takes one init image, as ``image``."""

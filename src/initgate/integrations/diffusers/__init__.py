@@ -17,15 +17,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from diffusers import DiffusionPipeline, ModelMixin, ModularPipeline
 
 from initgate.gate import Gate
 from initgate.integrations.diffusers.admission import Admission
 from initgate.integrations.diffusers.callbacks import outside_the_call
 from initgate.integrations.diffusers.emitted import Emitted
+from initgate.integrations.diffusers.gates import gates
+from initgate.integrations.diffusers.latents import latent_channels
 from initgate.integrations.diffusers.roles import is_way_in
-from initgate.integrations.diffusers.walls import GatedCall, Hooks, active, look_at
+from initgate.integrations.diffusers.walls import (
+    GatedCall,
+    Hooks,
+    active,
+    guarded_encode,
+    inside,
+)
 
 __all__ = ["install", "protect", "uninstall"]
 
@@ -45,10 +52,8 @@ def protect(pipe: _Pipeline, gate: Gate) -> _Pipeline:
         before any model code runs if an input image is refused.
     """
     _patch_all()
-    _protected[pipe] = gate
-    for module in _modules(pipe):
-        _protected[module] = gate
-    _hooks.set_on(pipe, _admission(gate, pipe))
+    gates.protect(pipe, gate)
+    _hooks.set_on(pipe)
     return pipe
 
 
@@ -59,18 +64,17 @@ def install(gate: Gate) -> None:
         gate: From :func:`initgate.load_gate`. Calling again replaces it.
     """
     _patch_all()
-    _process.gate = gate
+    gates.process = gate
     for pipe in [one for one in gc.get_objects() if issubclass(type(one), _PIPELINES)]:
-        _hook(pipe)
+        _follow(pipe)
 
 
 def uninstall() -> None:
     """Takes every gate away again and restores the classes."""
-    _process.gate = None
-    _protected.clear()
+    gates.clear()
     _saved.clear()
     _hooks.clear()
-    _emitted.forget()
+    _emitted.clear()
     for (cls, name), original in _originals.items():
         setattr(cls, name, original)
     _originals.clear()
@@ -80,23 +84,13 @@ def uninstall() -> None:
             del base.__init_subclass__
 
 
-class _Process:
-    """The gate that ``install`` set."""
-
-    gate: Gate | None = None
-
-
-_process = _Process()
-
-# Pipelines and their models. A pipeline made by from_pipe, or from another's components, shares
-# the models and with them the gate.
-_protected: weakref.WeakKeyDictionary[Any, Gate] = weakref.WeakKeyDictionary()
-
 # Folders that protected pipelines were saved to: what is loaded from there is protected as well.
 _saved: dict[Path, Gate] = {}
 
 _hooks = Hooks()
-_emitted = Emitted()
+
+# Per gate: what one with other lists let in is foreign.
+_emitted: weakref.WeakKeyDictionary[Gate, Emitted] = weakref.WeakKeyDictionary()
 
 _PIPELINES = (DiffusionPipeline, ModularPipeline)
 _BASES: tuple[type, ...] = (*_PIPELINES, ModelMixin)
@@ -142,7 +136,7 @@ def _patch(cls: type) -> None:
         if not inspect.isfunction(original) or original in _guards or cls is DiffusionPipeline:
             continue
         if name == "encode" if is_model else is_way_in(name, original):
-            guard = (_guard_encode if is_model else _guard)(original)
+            guard = (guarded_encode if is_model else _guard)(original)
             _originals[cls, name] = original
             _guards.add(guard)
             setattr(cls, name, guard)
@@ -154,36 +148,22 @@ def _guard(original: _Method) -> _Method:
 
     @functools.wraps(original)
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
-        gate = None if active.get() else _gate_of(self)
+        gate = None if active.get() else gates.of(self)
         if gate is None:  # none, or inside a call that was let in
             return original(self, *args, **kwargs)
+        _follow(self)
         # What is missing is for the pipeline itself to say.
         bound = signature.bind_partial(self, *args, **kwargs)
-        admission = _admission(gate, self)
-        _hooks.set_on(self, admission)
+        emitted = _emitted.setdefault(gate, Emitted())
+        admission = Admission(gate, self, emitted=emitted, wrap_callback=outside_the_call)
         admission.admit(bound)
-        token = active.set(GatedCall(admission))
-        try:
+        with inside(GatedCall(admission, latent_channels(self) or 0)):
             result = original(*bound.args, **bound.kwargs)
-        finally:
-            active.reset(token)
-        _emitted.remember(result, admission.role_of, passed_through=admission.passed_through)
+        # A step may only lay out anew what it was given; a whole pipeline makes something.
+        is_step = original.__name__ != "__call__" or isinstance(self, ModularPipeline)
+        if not (is_step and admission.has_unseen):
+            emitted.remember(result, given=admission.given)
         return result
-
-    return guarded
-
-
-def _guard_encode(original: _Method) -> _Method:
-    """An autoencoder's ``encode`` behind wall two."""
-
-    @functools.wraps(original)
-    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
-        gate = _protected.get(self) or _process.gate
-        if gate is not None:
-            admission = _admission(gate, self)
-            for value in (*args, *kwargs.values()):
-                look_at(value, admission, "encode")
-        return original(self, *args, **kwargs)
 
     return guarded
 
@@ -194,7 +174,7 @@ def _after_registering(original: _Method) -> _Method:
     @functools.wraps(original)
     def registered(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(self, *args, **kwargs)
-        _hook(self)
+        _follow(self)
         return result
 
     return registered
@@ -204,8 +184,7 @@ def _after_saving(original: _Method) -> _Method:
     @functools.wraps(original)
     def saved(self: Any, save_directory: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(self, save_directory, *args, **kwargs)
-        gate = _gate_of(self)
-        if gate is not None:
+        if gate := gates.own(self):
             _saved[Path(save_directory).resolve()] = gate
         return result
 
@@ -214,9 +193,10 @@ def _after_saving(original: _Method) -> _Method:
 
 def _after_loading(original: Any) -> Any:
     @functools.wraps(original.__func__)
-    def loaded(cls: type, name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-        pipe = original.__func__(cls, name_or_path, *args, **kwargs)
-        gate = _saved.get(Path(name_or_path).resolve())
+    def loaded(cls: type, *args: Any, **kwargs: Any) -> Any:
+        pipe = original.__func__(cls, *args, **kwargs)
+        place = args[0] if args else kwargs.get("pretrained_model_name_or_path")
+        gate = _saved.get(Path(place).resolve()) if place else None
         return pipe if gate is None else protect(pipe, gate)
 
     return classmethod(loaded)
@@ -231,24 +211,9 @@ _FOLLOWED: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _hook(pipe: Any) -> None:
-    gate = _gate_of(pipe)
-    if gate is not None:
-        _hooks.set_on(pipe, _admission(gate, pipe))
-
-
-def _admission(gate: Gate, pipe: Any) -> Admission:
-    return Admission(gate, pipe, emitted=_emitted, wrap_callback=outside_the_call)
-
-
-def _gate_of(pipe: Any) -> Gate | None:
-    if pipe in _protected:
-        return _protected[pipe]
-    for module in _modules(pipe):
-        if module in _protected:
-            return _protected[module]
-    return _process.gate
-
-
-def _modules(pipe: Any) -> list[torch.nn.Module]:
-    return [value for value in vars(pipe).values() if isinstance(value, torch.nn.Module)]
+def _follow(pipe: Any) -> None:
+    """Sets the walls on the models that a pipeline has by now."""
+    if gate := gates.own(pipe):
+        gates.protect(pipe, gate)
+    if gates.of(pipe):
+        _hooks.set_on(pipe)

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from initgate.errors import ImageUnreadable, InitImageRefused
+from initgate.errors import ImageUnreadable
 from initgate.gate import Gate
 from initgate.image import is_pil, snapshot
+from initgate.integrations.diffusers.checkpoint import Checkpoint, to_numpy
 from initgate.integrations.diffusers.emitted import Emitted
 from initgate.integrations.diffusers.families import text_holds_images
 from initgate.integrations.diffusers.latents import latent_channels, pictures_of
 from initgate.integrations.diffusers.roles import Role, names_a_picture, role_of
-from initgate.model import Allowed, Context, Refused, Verdict
 from initgate.policy import Encoded
 
 # Kinds that hold no pixels. Whatever is neither of these nor walked is refused.
@@ -42,29 +42,36 @@ _HARMLESS = (
 _CALLABLE = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
 
 _DEEPEST = 32  # levels of nesting
+_VIDEO = 5  # axes of a tensor [N, C, F, H, W] or [N, F, C, H, W]
+_COLOURS = 3
+_PICTURE_CHANNELS = (1, _COLOURS)
+_MOST_CHANNELS = 4  # of a mask's array
 
 Wrap = Callable[[Callable[..., Any], "Admission"], Callable[..., Any]]
 
 
-class Admission:
+class Admission(Checkpoint):
     """Looks at every value of a call and hands on copies of what it looked at.
 
     Args:
         gate: What decides.
         pipe: The pipeline that is called.
-        emitted: What gated calls gave out.
+        emitted: What calls behind this gate gave out.
         wrap_callback: Keeps a callback outside of the gated call.
     """
 
     def __init__(self, gate: Gate, pipe: Any, *, emitted: Emitted, wrap_callback: Wrap) -> None:
-        self.gate = gate
-        self.context = Context(endpoint=type(pipe).__name__)
+        super().__init__(gate, type(pipe).__name__)
+        self._pipe = pipe
         self._emitted = emitted
         self._wrap_callback = wrap_callback
-        self._pipe = pipe
-        self._latent_channels = _latent_channels(pipe)
+        self._own_channels = latent_channels(pipe)
+        self._latent_channels = _latent_channels(self._own_channels)
         self._text_holds_images = text_holds_images(pipe)
-        self.passed_through: list[Any] = []  # arrays that the call did not make
+        self.given: list[Any] = []
+        """Arrays that the call did not make."""
+        self.has_unseen = False
+        """Whether some of them were neither looked at nor given out by a gated call."""
 
     def role_of(self, name: str) -> Role:
         """What arrays under a name are, in this pipeline."""
@@ -87,26 +94,6 @@ class Admission:
             else:
                 bound.arguments[name] = self._walk(value, name, name)
 
-    def check_pixels(self, array: Any, path: str) -> None:
-        """Refuses unless the gate allows a tensor or array of pictures."""
-        self.enforce(self.gate.check(_to_numpy(array), context=self.context), path)
-
-    def refuse_encoded(self, what: str, path: str) -> None:
-        """Refuses an input without pixels, unless the gate's settings let such inputs pass."""
-        self.enforce(self.gate.check_encoded(what, context=self.context), path)
-
-    def enforce(self, verdict: Verdict, path: str) -> None:
-        """Raises on a refusal.
-
-        Raises:
-            InitImageRefused: Naming the argument.
-        """
-        match verdict:
-            case Allowed():
-                return
-            case Refused(decision_id=decision_id):
-                raise InitImageRefused(decision_id, argument=path)
-
     def _walk(self, value: Any, name: str, path: str, depth: int = 0) -> Any:  # noqa: PLR0911  # a case a kind
         """The value with every picture in it replaced by the copy that was looked at.
 
@@ -126,7 +113,7 @@ class Admission:
             case str() | bytes() | bytearray() | memoryview():
                 # A path, URL or encoded picture, which a pipeline would open a second time.
                 taken = value if isinstance(value, str) else bytes(value)
-                self.enforce(self.gate.check(taken, context=self.context), path)
+                self.check(taken, path)
                 return taken
             case _ if isinstance(value, _HARMLESS):
                 return value
@@ -134,7 +121,7 @@ class Admission:
                 return self._refuse_unknown(value, path)
             case Mapping() | list() | tuple() | set() | frozenset() | Iterator():
                 return self._walk_many(value, name, path, depth + 1)
-            case _ if isinstance(value, _CALLABLE):
+            case _ if isinstance(value, _CALLABLE) or (callable(value) and "callback" in name):
                 return self._wrap_callback(value, self)
             case _:
                 return self._walk_object(value, path, depth + 1)
@@ -176,14 +163,15 @@ class Admission:
         }
         if changes and dataclasses.is_dataclass(value) and not isinstance(value, type):
             value = dataclasses.replace(value, **changes)
-        else:
+        elif changes:
+            value = copy.copy(value)
             for name, walked in changes.items():
                 object.__setattr__(value, name, walked)
         return self._wrap_callback(value, self) if callable(value) else value
 
     def _refuse_unknown(self, value: Any, path: str) -> Any:
         """A kind that the walk does not know: the gate says so, and records it."""
-        self.enforce(self.gate.check(value, context=self.context), path)
+        self.check(value, path)
         return value
 
     def _admit_pil(self, image: Any, name: str, path: str) -> Any:
@@ -196,50 +184,61 @@ class Admission:
             self.refuse_encoded(f"{path}: a PIL image of {bands} channels, taken as latents", path)
         if taken is image or getattr(image, "n_frames", 1) > 1:
             # The pipeline gets the current frame; the others are looked at as well.
-            self.enforce(self.gate.check(image, context=self.context), path)
+            self.check(image, path)
         if taken is not image:
-            self.enforce(self.gate.check(taken, context=self.context), path)
+            self.check(taken, path)
         return taken
 
     def _admit_array(self, value: Any, name: str, path: str) -> Any:
-        role = self.role_of(name)
         if isinstance(value, np.ndarray) and value.dtype.kind not in "buifc":
             return self._refuse_unknown(value, path)  # of objects, bytes or records
-        if role is Role.TEXT or value.ndim <= 1:  # timesteps, sigmas, scales: no picture
-            self.passed_through.append(value)
+        if value.ndim == 0:
             return value
         taken = value.clone() if isinstance(value, torch.Tensor) else value.copy()
-        channels = _channels(value)
-        is_latent = channels not in {1, 3}
-        if role is Role.ENCODED or (role is Role.PIXELS and is_latent):
-            if not self._emitted.knows(taken):
-                self._admit_encoded(taken, path)
+        role = self.role_of(name)
+        is_encoded = role is Role.ENCODED or (role is Role.PIXELS and self._is_latent(taken))
+        if (is_encoded or role is Role.OTHER) and self._emitted.knows(taken):
             return taken
-        self.passed_through.append(taken)  # given, not made: numbers may be latents in disguise
-        if not is_latent:
+        if is_encoded:
+            self._admit_encoded(taken, path)
+            return taken
+        # Numbers may be latents in disguise, whatever is seen in them: the call did not make these.
+        self.given.append(taken)
+        if role is Role.OTHER or taken.ndim == 1:  # text; timesteps, sigmas, scales
+            self.has_unseen = True
+            return taken
+        channels = _channels(taken)
+        if channels in _PICTURE_CHANNELS:
             self.check_pixels(taken, path)
-        if role is Role.MASK and channels != 1:
-            frames = _mask_frames(_to_numpy(taken), is_tensor=isinstance(value, torch.Tensor))
-            self.enforce(self.gate.check(frames, context=self.context), path)
+        if role is Role.MASK:
+            self.has_unseen = True  # a model is given its numbers as they are
+            if channels != 1:
+                self.check(_mask_frames(taken), path)
         return taken
+
+    def _is_latent(self, array: Any) -> bool:
+        """Whether an array may be taken for latents: it has their channels, or no picture's."""
+        is_video = isinstance(array, torch.Tensor) and array.ndim == _VIDEO
+        if is_video and array.shape[1] == self._own_channels not in _PICTURE_CHANNELS:
+            return True  # also where the next axis has three
+        return array.ndim > 1 and _channels(array) not in _PICTURE_CHANNELS
 
     def _admit_encoded(self, array: Any, path: str) -> None:
         """Refuses what holds no pixels, or looks at the pixels that it stands for."""
-        pictures = (
-            pictures_of(array, self._pipe) if self.gate.policy.encoded is Encoded.DECODE else ()
-        )
+        is_decoded = self.gate.policy.encoded is Encoded.DECODE
+        pictures = pictures_of(array, self._pipe) if is_decoded else ()
         for picture in pictures:
             self.check_pixels(picture, path)
         if not pictures:
             self.refuse_encoded(f"{path}: an array of shape {tuple(array.shape)}, no pixels", path)
 
 
-def _latent_channels(pipe: Any) -> frozenset[int]:
-    """The channel counts by which this pipeline may take an array for latents."""
+def _latent_channels(own: int | None) -> frozenset[int]:
+    """The channel counts by which a pipeline may take a PIL image for latents."""
     # VaeImageProcessor takes 4 channels for latents unless it is told otherwise.
-    found = latent_channels(pipe) or 4
+    found = own or 4
     packed = found * 4  # 2×2, as in Flux
-    return frozenset({4, found, packed} - {1, 3})  # the channels of pictures
+    return frozenset({4, found, packed} - set(_PICTURE_CHANNELS))
 
 
 def _told(key: object, number: int) -> object:
@@ -251,20 +250,18 @@ def _channels(value: Any) -> int:
     """How many channels: diffusers lays tensors out ``[…, C, H, W]``, arrays ``[…, H, W, C]``."""
     if value.ndim == 2:  # noqa: PLR2004  # height and width
         return 1
-    return int(value.shape[-3] if isinstance(value, torch.Tensor) else value.shape[-1])
-
-
-def _to_numpy(value: Any) -> np.ndarray[Any, Any]:
     if not isinstance(value, torch.Tensor):
-        return np.asarray(value)
-    on_cpu = value.detach().cpu()
-    floats = on_cpu.float() if on_cpu.is_floating_point() else on_cpu  # numpy has no bfloat16
-    numbers: np.ndarray[Any, Any] = floats.numpy()
-    return numbers
+        return int(value.shape[-1])
+    if value.ndim < _VIDEO or value.shape[-3] == _COLOURS:
+        return int(value.shape[-3])
+    return int(value.shape[-4])  # [N, C, F, H, W]
 
 
-def _mask_frames(pixels: np.ndarray[Any, Any], *, is_tensor: bool) -> np.ndarray[Any, Any]:
+def _mask_frames(mask: Any) -> np.ndarray[Any, Any]:
     """A mask of any batch and channel axes as grey pictures ``[N, H, W, 1]``."""
-    first = pixels if is_tensor else np.moveaxis(pixels, -1, -3)
+    numbers = to_numpy(mask)
+    # Arrays have their channels last, or none: [N, H, W].
+    is_last = not isinstance(mask, torch.Tensor) and mask.shape[-1] <= _MOST_CHANNELS
+    first = np.moveaxis(numbers, -1, -3) if is_last else numbers
     height, width = first.shape[-2:]
     return first.reshape(-1, height, width, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,30 +44,42 @@ class _Watched:
         self._admission = admission
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        given = {key: value for one in (*args, kwargs) for key, value in self._watched(one)}
-        before = {key: value.clone() for key, value in given.items()}
+        given = [(name, value, value.clone()) for name, value in self._watched((args, kwargs))]
         token = active.set(None)
         try:
             result = self._callback(*args, **kwargs)
         finally:
             active.reset(token)
-        after = {**given, **dict(self._watched(result))}
-        for key, value in after.items():
-            if key not in before or not _equal(value, before[key]):
-                self._admission.refuse_encoded(f"callback changed {key}", "callback_on_step_end")
+        if not (result is None or isinstance(result, Mapping)):
+            self._refuse("returned no mapping")
+        for name, value, before in given:
+            if not _equal(value, before):
+                self._refuse(f"changed {name}")
+        for name, value in self._watched(result):
+            if not any(name == one and _equal(value, before) for one, _, before in given):
+                self._refuse(f"changed {name}")
         return result
 
-    def _watched(self, held: Any) -> list[tuple[str, Any]]:
-        """What a callback may not change, by name."""
-        if not isinstance(held, Mapping):
-            return []
-        return [
-            (key, value)
-            for key, value in held.items()
-            if isinstance(value, torch.Tensor)
-            and self._admission.role_of(str(key)) is not Role.TEXT
-        ]
+    def _refuse(self, what: str) -> None:
+        self._admission.refuse_encoded(f"callback {what}", "callback_on_step_end")
+
+    def _watched(self, held: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+        """What a callback may not change, at any depth, and by what name it stands there."""
+        match held:
+            case torch.Tensor():
+                if self._admission.role_of(name) is not Role.OTHER:
+                    yield name, held
+            case Mapping():
+                for key, value in held.items():
+                    yield from self._watched(value, str(key))
+            case list() | tuple():
+                for value in held:
+                    yield from self._watched(value)
+            case _:
+                return
 
 
 def _equal(one: Any, other: Any) -> bool:
-    return one.shape == other.shape and torch.equal(one, other)
+    if one.shape != other.shape:
+        return False
+    return bool(((one == other) | (one.isnan() & other.isnan())).all())

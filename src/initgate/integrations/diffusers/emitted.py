@@ -1,8 +1,8 @@
 """Which latents and embeddings came out of gated calls, so that they may go into the next one.
 
 SDXL base → refiner, prior → decoder, ``encode_prompt`` → ``__call__``: what goes in there holds no
-pixels, but everything it was made of was looked at. What only passed through a call, as text
-conditioning does unseen, was not made by it, and is not remembered.
+pixels, but everything it was made of was looked at. What only passed through a call was not made by
+it, and is not remembered.
 """
 
 from __future__ import annotations
@@ -11,37 +11,36 @@ import dataclasses
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from initgate.integrations.diffusers.roles import Role
-
-_REMEMBERED = 8192  # arrays; the oldest is forgotten
+_REMEMBERED = 8192  # arrays; the one longest unused is forgotten
 _PICTURE_CHANNELS = (1, 3)
-
-RoleOf = Callable[[str], Role]
+_MOST_ROWS = 64  # a batch of vectors; more are a table, such as image ids
 
 
 class Emitted:
-    """The digests of what gated calls gave out: each array of a batch, whatever its shape."""
+    """The digests of what gated calls gave out: each array of a batch."""
 
     def __init__(self) -> None:
         self._digests: OrderedDict[bytes, None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def remember(self, result: Any, role_of: RoleOf, *, passed_through: Iterable[Any]) -> None:
+    def remember(self, result: Any, *, given: Sequence[Any]) -> None:
         """Notes the arrays in a call's result.
 
         Args:
             result: What the call returned.
-            role_of: What arrays under a name are, in the pipeline that was called.
-            passed_through: Arrays that the call was given: those are not its own.
+            given: Arrays that the call was given: those are not its own.
         """
-        foreign = {_value_digest(part) for array in passed_through for part in _parts(array)}
-        for array in _arrays(result, role_of):
+        made = list(_arrays(result))
+        if not made:
+            return
+        foreign = {_value_digest(part) for array in given for part in _parts(array)}
+        for array in made:
             parts = _parts(array)
             if foreign and not foreign.isdisjoint(_value_digest(part) for part in parts):
                 continue
@@ -58,32 +57,32 @@ class Emitted:
                 return False
         digests = [_digest(part) for part in _parts(array)]
         with self._lock:
-            return all(digest in self._digests for digest in digests)
-
-    def forget(self) -> None:
-        """Starts anew."""
-        with self._lock:
-            self._digests.clear()
+            known = all(digest in self._digests for digest in digests)
+            for digest in digests if known else ():
+                self._digests.move_to_end(digest)
+        return known
 
 
 def _parts(array: Any) -> list[Any]:
-    return list(array) if array.ndim > 2 and len(array) else [array]  # noqa: PLR2004  # a batch
+    """The arrays of a batch, which may be split and put together anew on the way."""
+    is_batch = array.ndim > 2 or (array.ndim == 2 and len(array) <= _MOST_ROWS)  # noqa: PLR2004  # axes
+    return list(array) if is_batch and len(array) else [array]
 
 
-def _arrays(result: Any, role_of: RoleOf, name: str = "") -> Iterator[Any]:
+def _arrays(result: Any) -> Iterator[Any]:
     match result:
         case torch.Tensor() | np.ndarray():
-            if not _is_picture(result) and (not name or role_of(name) is not Role.TEXT):
+            if not _is_picture(result):
                 yield result
         case Mapping():
-            for key, value in result.items():
-                yield from _arrays(value, role_of, str(key))
+            for value in result.values():
+                yield from _arrays(value)
         case list() | tuple():
             for value in result:
-                yield from _arrays(value, role_of, name)
+                yield from _arrays(value)
         case _ if dataclasses.is_dataclass(result) and not isinstance(result, type):
             for field in dataclasses.fields(result):
-                yield from _arrays(getattr(result, field.name), role_of, field.name)
+                yield from _arrays(getattr(result, field.name))
         case _:
             return
 
@@ -97,9 +96,11 @@ def _is_picture(array: Any) -> bool:
 
 def _digest(array: Any) -> bytes:
     tensor = torch.as_tensor(array).detach().cpu().contiguous()
-    return hashlib.sha256(tensor.flatten().view(torch.uint8).numpy().tobytes()).digest()
+    made = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    made.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return made.digest()
 
 
 def _value_digest(array: Any) -> bytes:
-    """Of the numbers, coarsely: a copy in another dtype is the same."""
-    return _digest(torch.as_tensor(array).detach().to(torch.bfloat16))
+    """Of the numbers, coarsely: a copy in another dtype or shape is the same."""
+    return _digest(torch.as_tensor(array).detach().to(torch.bfloat16).flatten())

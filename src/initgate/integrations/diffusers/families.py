@@ -18,9 +18,11 @@ from typing import Any
 
 from diffusers.modular_pipelines import ModularPipelineBlocks
 
+from initgate.integrations.diffusers.gates import models_of, unwrapped
 from initgate.integrations.diffusers.roles import Role, is_picture_name, role_of
 
-_FAMILY = re.compile(r"(diffusers)\.(?:modular_)?pipelines\.(.+)\.[^.]+")
+_FAMILY = re.compile(r"diffusers\.(?:modular_)?pipelines\.(.+)\.[^.]+")
+_MODEL = re.compile(r"diffusers\.models\.transformers\.transformer_(.+)")
 _MAKES_EMBEDDINGS = re.compile(r"encode_(.*_)?prompt|prompt_embeds")
 
 
@@ -38,9 +40,14 @@ def text_holds_images(pipe: Any) -> bool:
 
 
 def _families(pipe: Any, cls: type) -> frozenset[str]:
-    blocks = () if isinstance(pipe, type) else _blocks(getattr(pipe, "_blocks", None))
-    modules = {one.__module__ for kind in (cls, *blocks) for one in kind.__mro__}
-    return frozenset(found[2] for module in modules if (found := _FAMILY.fullmatch(module)))
+    """Those of a pipeline's classes and blocks, and those that its models are named for."""
+    kinds = {cls}
+    if not isinstance(pipe, type):
+        kinds |= {*_blocks(getattr(pipe, "_blocks", None))}
+        kinds |= {type(unwrapped(model)) for _, model in models_of(pipe)}
+    modules = {one.__module__ for kind in kinds for one in kind.__mro__}
+    found = (one.fullmatch(module) for module in modules for one in (_FAMILY, _MODEL))
+    return frozenset(one[1] for one in found if one)
 
 
 def _blocks(block: Any) -> Iterator[type]:

@@ -45,7 +45,8 @@ def pictures_of(latents: Any, pipe: Any) -> list[Any]:
 
 
 def _autoencoder(pipe: Any) -> Any:
-    return next((one for name in _AUTOENCODERS if (one := getattr(pipe, name, None))), None)
+    found = (getattr(pipe, name, None) for name in _AUTOENCODERS)
+    return next((one for one in found if one is not None), None)
 
 
 def _scalings(latents: Any, config: Any) -> Iterator[Any]:

@@ -7,8 +7,15 @@ import re
 from enum import Enum, auto
 from typing import Any
 
-_TEXT = re.compile(r"prompt|text_embeds|attention_mask|text_mask")
-_ENCODED = re.compile(r"latents?(_|$)|embed|hidden|prior_token")
+_OTHER = re.compile(
+    r"prompt|text_embeds|attention_mask|text_mask"
+    r"|audio|waveform|c2w|intrinsics|extrinsics|noise_level|noise_aug"
+)
+_SEEN = re.compile(r"image|video|frame|pixel")  # in a name: image_prompt, prompt_image
+_ENCODED = re.compile(
+    r"latents?(_|$)|embed|hidden|token|context|id_cond|features|rows$"
+    r"|noise(?!_(level|aug|scale|strength))"
+)
 _MASK = re.compile(r"mask")
 _PIXELS = re.compile(
     r"image|video|frame|mask|hint|depth_map|condition|reference|pose|face|kps|controls|background"
@@ -24,22 +31,23 @@ class Role(Enum):
     PIXELS = auto()
     MASK = auto()
     ENCODED = auto()
-    TEXT = auto()
+    OTHER = auto()
+    """Text, sound, cameras: what conditions a picture and holds none."""
 
 
 def role_of(name: str, *, text_holds_images: bool = False) -> Role:
     """What arrays under a name are.
 
-    Text conditioning (``prompt_embeds`` and the like) goes through, unless the pipeline puts its
-    pictures into the prompt too. Latents and image embeddings hold no pixels, whatever their
-    shape. Masks are pictures whose channel axis may be a batch.
+    Text conditioning (``prompt_embeds`` and the like) and sound go through, unless the pipeline
+    puts its pictures into the prompt too. Latents and image embeddings hold no pixels, whatever
+    their shape. Masks are pictures whose channel axis may be a batch.
 
     Args:
         name: An argument, dictionary key or field.
         text_holds_images: From :func:`.families.text_holds_images`.
     """
-    if _TEXT.search(name):
-        return Role.ENCODED if text_holds_images and "embeds" in name else Role.TEXT
+    if _is_other(name):
+        return Role.ENCODED if text_holds_images and "embeds" in name else Role.OTHER
     if _ENCODED.search(name):
         return Role.ENCODED
     return Role.MASK if _MASK.search(name) else Role.PIXELS
@@ -47,7 +55,7 @@ def role_of(name: str, *, text_holds_images: bool = False) -> Role:
 
 def names_a_picture(name: str) -> bool:
     """Whether a string under this name is something that a pipeline would open."""
-    return not _TEXT.search(name) and bool(_PIXELS.search(name) or _PLACE.search(name))
+    return not _is_other(name) and bool(_PIXELS.search(name) or _PLACE.search(name))
 
 
 def is_way_in(name: str, function: Any) -> bool:
@@ -65,4 +73,8 @@ def is_way_in(name: str, function: Any) -> bool:
 
 def is_picture_name(name: str) -> bool:
     """Whether an argument of this name is a picture, and no number, size or text."""
-    return bool(_PIXELS.search(name)) and not _COUNT.match(name) and not _TEXT.search(name)
+    return bool(_PIXELS.search(name)) and not _COUNT.match(name) and not _is_other(name)
+
+
+def _is_other(name: str) -> bool:
+    return bool(_OTHER.search(name)) and not _SEEN.search(name)
