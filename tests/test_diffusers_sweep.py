@@ -36,7 +36,6 @@ def pictures() -> list[Entry]:
 def test_the_sweep_sees_what_there_is() -> None:
     found = pictures()
     assert len(pipelines()) >= 220  # diffusers 0.35; the newest has more
-    assert len(pipelines()) >= 300
     assert len(found) >= 290
     assert len({entry.parameter for entry in found}) >= 25
 
