@@ -334,7 +334,8 @@ def _load_lists(settings: Settings) -> Iterator[_Loaded]:
         except _CONFIGURATION as error:
             yield _Loaded(one, None, error=str(error))
         else:
-            yield _Loaded(one, hash_list, searched=len(policy.fit_entries(hash_list)))
+            searched = int(policy.fit_entries(hash_list).is_fit().sum())
+            yield _Loaded(one, hash_list, searched=searched)
 
 
 @lists_app.command("status")

@@ -72,7 +72,7 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
     atexit.register(sink.close)
     key = settings.audit.subject_key
     return Gate(
-        index=Index([*searched, *canary.lists]),
+        index=Index([*searched, *canary.lists], thresholds=policy.thresholds),
         policy=policy,
         canary=canary,
         ages={one.name: one.as_of for one in lists},
@@ -97,7 +97,7 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
 def _fit(hash_list: HashList, policy: Policy, *, allow_empty: bool) -> HashList:
     """The entries worth searching; a list that has none refuses nothing and is none."""
     fitting = policy.fit_entries(hash_list)
-    if not len(fitting) and not allow_empty:
+    if not fitting.is_fit().any() and not allow_empty:
         raise ListRejected(
             "every entry is below min_quality, so the list would refuse nothing; "
             "lower min_quality or set allow_empty = true",
