@@ -96,7 +96,7 @@ class Postings:
         # take, here and below: on memory far away it is several times as fast as an index in [].
         words = self.bitmap.take(buckets >> 6)
         bits = np.uint64(1) << (buckets & 63).astype(np.uint64)
-        filled = np.flatnonzero(words & bits)
+        filled = np.flatnonzero((words & bits).astype(np.bool_))
         before = np.bitwise_count(words.take(filled) & (bits.take(filled) - np.uint64(1)))
         ranks = self.ranks.take(buckets.take(filled) >> 6).astype(np.int64) + before
         begins, ends = self.starts.take(ranks), self.starts.take(ranks + 1)
@@ -160,12 +160,13 @@ def _gather(
     rows: NDArray[np.uint32], begins: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint32]]]:
     """The rows of all ranges, some at a time: each with the place of its range, ``[c]``."""
-    totals = np.cumsum(ends - begins)
-    number = int(totals[-1]) if len(totals) else 0
+    if not len(begins):
+        return
+    lengths = ends - begins
+    totals = lengths.cumsum()
     shifts = ends - totals  # from a candidate's number to its place in ``rows``
-    for start in range(0, number, _CANDIDATES_AT_ONCE):
-        stop = min(start + _CANDIDATES_AT_ONCE, number)
-        first, last = np.searchsorted(totals, [start, stop - 1], side="right")
-        lengths = np.diff(totals[first : last + 1].clip(start, stop), prepend=start)
-        places = np.repeat(np.arange(first, last + 1), lengths)
-        yield places, rows.take(np.arange(start, stop) + shifts.take(places))
+    cuts = totals.searchsorted(np.arange(_CANDIDATES_AT_ONCE, totals[-1], _CANDIDATES_AT_ONCE))
+    for first, last in itertools.pairwise([0, *cuts.tolist(), len(lengths)]):
+        places = np.arange(first, last).repeat(lengths[first:last])
+        numbers = np.arange(len(places)) + (totals[first] - lengths[first])
+        yield places, rows.take(numbers + shifts.take(places))
