@@ -47,6 +47,7 @@ SEED = 2019  # the year of PDQ
 BITS = Algorithm.PDQ.bits
 THRESHOLD = Algorithm.PDQ.default_threshold
 BATCH = 8  # the orientations of one picture
+TURN = 5  # queries, and batches, before another method has its turn
 SLOW = 1_000_000  # entries up to which peers are built that take minutes beyond
 
 OURS, FLAT, MULTI, PEER, MEMORY = (
@@ -277,20 +278,16 @@ def measure(
     order = list(made)
     for number in range(rounds + 2):
         random.Random(number).shuffle(order)
-        queries = random_codes(BATCH + 4, size, number)
+        queries = random_codes(TURN * (1 + BATCH), size, number)
         for name in order:
-            for start, end, what in (
-                (0, 1, "cold"),
-                (1, 2, "warm"),
-                (2, 3, "warm"),
-                (3, 4, "warm"),
-            ):
-                with _clock() as taken:
-                    made[name].search(queries[start:end])
-                times[name][what].append(taken[0] * 1000)
-            with _clock() as taken:
-                made[name].search(queries[4:])
-            times[name]["batch"].append(taken[0] * 1000)
+            for turn in range(TURN):
+                with _clock() as single_s:
+                    made[name].search(queries[turn : turn + 1])
+                times[name]["warm" if turn else "cold"].append(single_s[0] * 1000)
+            for start in range(TURN, len(queries), BATCH):
+                with _clock() as batch_s:
+                    made[name].search(queries[start : start + BATCH])
+                times[name]["batch"].append(batch_s[0] * 1000)
     return {
         name: {
             "cold_ms": statistics.median(times[name]["cold"]),
@@ -500,16 +497,19 @@ def tables(samples: Mapping[int, Mapping[str, Mapping[str, float]]]) -> Iterable
     for key, title in figures.items():
         rows = []
         for name in (OURS, FLAT, MULTI, PEER, MEMORY):
-            row: dict[str, object] = {"": name}
-            for size, one in samples.items():
-                row[f"{size:,}"] = one[name][key] if name in one else "-"
-                if name != OURS and name in one and one[OURS][key]:
-                    row[f"{size:,} / ours"] = one[name][key] / one[OURS][key]
-                else:
-                    row[f"{size:,} / ours"] = ""
             if name != MEMORY or key.endswith("_ms"):
-                rows.append(row)
+                cells = {f"{size:,}": _cell(one, name, key) for size, one in samples.items()}
+                rows.append({"": name} | cells)
         yield _table(title, rows)
+
+
+def _cell(one: Mapping[str, Mapping[str, float]], name: str, key: str) -> str:
+    """A figure, and how many times ours it is."""
+    if name not in one:
+        return "-"
+    figure, own = one[name][key], one[OURS][key]
+    told = f" ({figure / own:.3g}×)" if name != OURS and own else ""
+    return f"{figure:.3g}{told}"
 
 
 def _table(title: str, rows: Iterable[Mapping[str, object]]) -> Table:
