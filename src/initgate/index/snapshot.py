@@ -37,6 +37,7 @@ _HEADER = 4096  # bytes
 _PREAMBLE = 48
 _ALIGNED = 64  # a processor's cache line
 _AT_ONCE = 1 << 18  # bytes read, or rows written
+_BUFFER = 1 << 24  # bytes; long, aligned writes get large pages in the kernel's cache
 _TYPES = {
     "codes": ("|u1",),
     "qualities": ("<i2",),
@@ -110,7 +111,7 @@ def write(hash_list: HashList, path: Path, *, threshold: int | None = None) -> H
     engine = make_engine(hash_list, threshold=most)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
+        with partial.open("wb", buffering=_BUFFER) as file:
             header = _write(file, hash_list, engine)
             file.flush()
             os.fsync(file.fileno())
@@ -136,6 +137,9 @@ def open_snapshot(path: Path, *, name: str, as_of: datetime | None = None) -> Ha
     with path.open("rb") as file:
         header = _read_header(file, path)
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a hint, for what is read from disk
+            mapped.madvise(mmap.MADV_HUGEPAGE)
     try:
         sections = {
             key: np.frombuffer(mapped, one.dtype, one.count, one.offset)
