@@ -36,6 +36,7 @@ docs: $(READY)  ## documentation against the code, sample lists against their ph
 
 bench: $(READY)  ## speed, as ratios to a peer in the same run
 	$(BIN)/python benchmarks/speed/run.py
+	$(BIN)/python benchmarks/speed/search.py
 
 check: lint types arch docs  ## everything but the tests
 

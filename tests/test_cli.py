@@ -676,6 +676,83 @@ def status(config: Path) -> dict[str, dict[str, Any]]:
     return {line["name"]: line for line in lines}
 
 
+# ── lists compile, lists verify ───────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def compiled(tmp_path: Path) -> Path:
+    """A snapshot of the sample list."""
+    out = tmp_path / "sample.igx"
+    assert run("lists", "compile", PDQ_FILE, "-o", out).exit_code == 0
+    return out
+
+
+def test_a_compiled_list_refuses_what_its_source_does(
+    compiled: Path, configure: Configure, listed_photo: Path
+) -> None:
+    file = configure(f'name = "sample-pdq"\npath = "{compiled.as_posix()}"')
+    (record,) = json_lines(run("check", listed_photo, "-c", file, "--json"))
+    assert record["reason"] == "match"
+    (status,) = json_lines(run("lists", "status", "-c", file, "--json"))
+    assert status["digest"] == hashlib.sha256(PDQ_FILE.read_bytes()).hexdigest()
+
+
+def test_compiling_tells_what_was_written(tmp_path: Path) -> None:
+    entries = len(PDQ_FILE.read_text().splitlines()) - 1
+    out = tmp_path / "a.igx"
+    result = run("lists", "compile", PDQ_FILE, "-o", out, "--threshold", 20)
+    assert f"{entries} entries to {out}, " in plain(result.stdout)
+    (record,) = json_lines(run("lists", "compile", PDQ_FILE, "-o", out, "--json"))
+    assert (record["entries"], record["bytes"]) == (entries, out.stat().st_size)
+    assert (record["out"], record["algorithm"], record["bands"]) == (str(out), "pdq", 0)
+
+
+def test_a_compiled_list_is_as_old_as_its_source(tmp_path: Path) -> None:
+    source, out = tmp_path / "a.csv", tmp_path / "a.igx"
+    source.write_bytes(PDQ_FILE.read_bytes())
+    os.utime(source, (1000, 1000))
+    run("lists", "compile", source, "-o", out)
+    assert out.stat().st_mtime == 1000
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "told"),
+    [
+        (PDQ_FILE, "a.csv", ".igx"),
+        (PDQ_FILE, "no/folder/a.igx", "a.igx"),
+        ("missing.csv", "a.igx", "missing.csv"),
+        ("a.igx", "b.igx", "csv, jsonl"),
+        (ROOT / "hashlists/sample-phash.jsonl", "a.igx", "phash"),
+    ],
+)
+def test_what_cannot_be_compiled_is_told(
+    tmp_path: Path, source: Path | str, out: str, told: str
+) -> None:
+    result = run("lists", "compile", tmp_path / source, "-o", tmp_path / out)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert not (tmp_path / out).exists()
+
+
+def test_a_whole_snapshot_is_verified(compiled: Path) -> None:
+    result = run("lists", "verify", compiled)
+    assert result.exit_code == 0
+    assert plain(result.stdout).startswith(f"whole  {compiled}  ")
+    (record,) = json_lines(run("lists", "verify", compiled, "--json"))
+    assert (record["whole"], record["algorithm"], record["problem"]) == (True, "pdq", "")
+
+
+def test_a_damaged_snapshot_is_told_beside_whole_ones(compiled: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.igx"
+    damaged.write_bytes(compiled.read_bytes()[:-1] + b"x")
+    result = run("lists", "verify", damaged, compiled)
+    assert result.exit_code == 1
+    assert [line.split()[0] for line in plain(result.stdout).splitlines()] == ["damaged", "whole"]
+    first, second = json_lines(run("lists", "verify", damaged, compiled, "--json"))
+    assert (first["whole"], second["whole"]) == (False, True)
+    assert "initgate lists compile" in first["problem"]
+
+
 def test_the_status_tells_all_of_a_list(config: Path) -> None:
     line = status(config)["sample-pdq"]
     assert 0 <= line.pop("age_s") <= time.time() - PDQ_FILE.stat().st_mtime + 5
@@ -1170,6 +1247,8 @@ def test_these_are_the_commands() -> None:
     assert COMMANDS.keys() == {
         "check",
         "lists build",
+        "lists compile",
+        "lists verify",
         "lists status",
         "audit tail",
         "audit verify",

@@ -121,7 +121,12 @@ def test_an_absolute_path_stays(write: Write, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [("a.csv", Format.CSV), ("a.CSV", Format.CSV), ("a.jsonl", Format.JSONL)],
+    [
+        ("a.csv", Format.CSV),
+        ("a.CSV", Format.CSV),
+        ("a.jsonl", Format.JSONL),
+        ("a.igx", Format.SNAPSHOT),
+    ],
 )
 def test_the_suffix_tells_the_format(write: Write, path: str, expected: Format) -> None:
     (one,) = load_settings(write(f'[[lists]]\nname = "a"\npath = "{path}"\n')).lists
@@ -205,7 +210,10 @@ WRONG = {
         f'{ONE_LIST}action = "warn"\n',
         ["lists[0].action", "'refuse' or 'flag'", "found 'warn'"],
     ),
-    "unknown format": (f'{ONE_LIST}format = "xml"\n', ["lists[0].format", "'csv' or 'jsonl'"]),
+    "unknown format": (
+        f'{ONE_LIST}format = "xml"\n',
+        ["lists[0].format", "'csv', 'jsonl' or 'igx'"],
+    ),
     "quality too large": (f"{ONE_LIST}min_quality = 101\n", ["lists[0].min_quality", "100"]),
     "unknown fallback": (
         f'{ONE_LIST}[gate]\nunreadable = "pass"\n',

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import faiss
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from initgate.index import Index
+from initgate.index import Index, make_engine
+from initgate.index.banded import Banded
 from initgate.model import Algorithm, Hash, HashList, ListEntry
 
 PERCEPTUAL = [one for one in Algorithm if not one.is_digest]
@@ -57,7 +59,11 @@ def near_codes(seed: int, number: int, width: int) -> list[bytes]:
     algorithm=st.sampled_from(PERCEPTUAL),
 )
 def test_finds_exactly_what_brute_force_finds(
-    seed: int, numbers: list[int], queries: int, fractions: list[float], algorithm: Algorithm
+    seed: int,
+    numbers: list[int],
+    queries: int,
+    fractions: list[float],
+    algorithm: Algorithm,
 ) -> None:
     width = algorithm.bits // 8
     pool = near_codes(seed, sum(numbers) + queries, width)
@@ -199,6 +205,35 @@ def test_digests_of_several_lists_are_all_found() -> None:
     lists = [to_list([code], name=name, algorithm=Algorithm.MD5) for name in ("a", "b", "c")]
     found = Index(lists).search([Hash(Algorithm.MD5, code)], thresholds={"a": 0, "c": 0})
     assert [match.list for match in found.matches] == ["a", "c"]
+
+
+def test_an_entry_below_the_quality_floor_is_not_found() -> None:
+    entries = [
+        ListEntry(Algorithm.PDQ, bytes(32), str(quality), quality) for quality in (49, 50, None, 0)
+    ]
+    whole = HashList.of(entries, name="a", algorithm=Algorithm.PDQ)
+    floored = replace(whole, name="b", min_quality=50)
+    thresholds = {"a": 31, "b": 31}
+    found = Index([whole, floored]).search([Hash(Algorithm.PDQ, bytes(32))], thresholds=thresholds)
+    assert [one.entry for one in found.matches if one.list == "a"] == ["0", "49", "50", "None"]
+    assert [one.entry for one in found.matches if one.list == "b"] == ["50", "None"]
+
+
+@pytest.mark.parametrize(
+    ("number", "threshold", "kind"), [(10, 31, None), (300_000, 31, Banded), (300_000, 96, None)]
+)
+def test_a_long_list_is_looked_up_by_bands_if_its_threshold_allows(
+    number: int, threshold: int, kind: type | None
+) -> None:
+    codes = np.random.default_rng(0).integers(0, 256, (number, 32), np.uint8)
+    qualities = np.full(number, 100, np.int16)
+    one = HashList("a", Algorithm.PDQ, codes, ["x"] * number, qualities, [()] * number)
+    engine = make_engine(one, threshold=threshold)
+    assert engine is None if kind is None else isinstance(engine, kind)
+    found = Index([one], thresholds={"a": threshold}).search(
+        [Hash(Algorithm.PDQ, flip(codes[-1].tobytes(), *range(31)), view="v")], thresholds={"a": 31}
+    )
+    assert [(one.distance, one.view) for one in found.matches] == [(31, "v")]
 
 
 def test_a_search_leaves_the_thread_setting_as_it_was() -> None:

@@ -76,19 +76,18 @@ def test_what_cannot_be_decoded_is_refused_where_encoded_inputs_are_to_be_decode
     assert not Policy({}, encoded=Encoded.DECODE).allows(Reason.ENCODED_INPUT)
 
 
-def test_entries_below_the_floor_are_left_out_and_unknown_ones_stay() -> None:
+def test_entries_below_the_floor_are_not_fit_and_unknown_ones_are() -> None:
     policy = Policy({"a": ListPolicy(6, min_quality=50)})
     fit = policy.fit_entries(qualities(49, 50, None, 0, 100))
-    assert [entry.entry for entry in fit] == ["1", "2", "4"]
+    assert fit.is_fit().tolist() == [False, True, True, False, True]
 
 
 @given(st.lists(st.none() | st.integers(0, 100), max_size=12), st.integers(0, 100))
-def test_what_stays_stays_as_it_is(values: list[int | None], floor: int) -> None:
+def test_a_floor_changes_nothing_else(values: list[int | None], floor: int) -> None:
     whole = qualities(*values)
     fit = Policy({"a": ListPolicy(6, min_quality=floor)}).fit_entries(whole)
-    assert list(fit) == [
-        entry for entry in whole if entry.quality is None or entry.quality >= floor
-    ]
+    assert list(fit) == list(whole)
+    assert fit.is_fit().tolist() == [value is None or value >= floor for value in values]
     assert (fit.name, fit.algorithm, fit.digest, fit.as_of) == ("a", Algorithm.PHASH64, "d", NOW)
 
 

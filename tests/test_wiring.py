@@ -26,9 +26,10 @@ from initgate import (
 )
 from initgate.audit.chain import verify
 from initgate.image import encode
+from initgate.index.snapshot import write as write_snapshot
 from initgate.lists import Format, dump
 from initgate.lists.build import entry_of
-from initgate.model import ListEntry
+from initgate.model import HashList, ListEntry
 from initgate.testing import scene
 from initgate.wiring import make_log
 
@@ -158,6 +159,80 @@ def test_a_missing_list_makes_no_gate(write: Write, log: Any) -> None:
     file = write()
     (file.parent / "a.csv").unlink()
     with pytest.raises(SourceUnavailable, match=r"a\.csv"):
+        load_gate(file, log=log)
+
+
+# ── Snapshots ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a snapshot and its configuration."""
+
+    def write_both(more: str = "", *, entries: tuple[ListEntry, ...] = (ENTRY,)) -> Path:
+        made = HashList.of(entries, name="any", algorithm=Algorithm.PDQ)
+        write_snapshot(made, tmp_path / "a.igx")
+        file = tmp_path / "gate.toml"
+        file.write_text(f'[[lists]]\nname = "a"\npath = "a.igx"\n{more}\n')
+        return file
+
+    return write_both
+
+
+def test_a_snapshot_is_searched_like_its_source(snapshot: Write, log: Any) -> None:
+    gate = load_gate(snapshot(), log=log)
+    (match, *_) = gate.inspect(LISTED).matches
+    assert (match.list, match.entry) == ("a", ENTRY.entry)
+    assert gate.inspect(UNLISTED).reason is Reason.NO_MATCH
+
+
+def test_a_snapshot_is_as_old_as_its_file(snapshot: Write, log: Any) -> None:
+    file = snapshot('max_age = "1h"')
+    assert load_gate(file, log=log).inspect(UNLISTED).reason is Reason.NO_MATCH
+    os.utime(file.parent / "a.igx", (0, 0))
+    assert load_gate(file, log=log).inspect(UNLISTED).reason is Reason.LIST_EXPIRED
+
+
+def test_a_snapshot_keeps_its_entries_below_the_floor_to_itself(snapshot: Write, log: Any) -> None:
+    poor = ListEntry(Algorithm.PDQ, ENTRY.code, "poor", 49)
+    file = snapshot(entries=(poor, ListEntry(Algorithm.PDQ, bytes(32), "other")))
+    assert load_gate(file, log=log).inspect(LISTED).reason is Reason.NO_MATCH
+    with pytest.raises(ListRejected, match="min_quality"):
+        load_gate(snapshot(entries=(poor,)), log=log)
+
+
+@pytest.mark.parametrize(
+    ("more", "entries", "told"),
+    [
+        ('algorithm = "phash256"', (ENTRY,), "its entries are pdq"),
+        ("", (), "the list is empty"),
+    ],
+    ids=["of another algorithm", "empty"],
+)
+def test_an_unfit_snapshot_makes_no_gate(
+    snapshot: Write, log: Any, more: str, entries: tuple[ListEntry, ...], told: str
+) -> None:
+    with pytest.raises(ListRejected, match=told):
+        load_gate(snapshot(more, entries=entries), log=log)
+
+
+def test_an_empty_snapshot_that_is_meant_makes_a_gate(snapshot: Write, log: Any) -> None:
+    file = snapshot("allow_empty = true", entries=())
+    assert load_gate(file, log=log).inspect(LISTED).reason is Reason.NO_MATCH
+
+
+def test_a_missing_snapshot_makes_no_gate(snapshot: Write, log: Any) -> None:
+    file = snapshot()
+    (file.parent / "a.igx").unlink()
+    with pytest.raises(SourceUnavailable, match=r"a\.igx"):
+        load_gate(file, log=log)
+
+
+def test_a_damaged_snapshot_makes_no_gate(snapshot: Write, log: Any) -> None:
+    file = snapshot()
+    whole = (file.parent / "a.igx").read_bytes()
+    (file.parent / "a.igx").write_bytes(whole[:-1])
+    with pytest.raises(ListRejected, match=r"a\.igx.*lists compile"):
         load_gate(file, log=log)
 
 

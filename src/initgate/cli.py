@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 import typer
+from rich import filesize
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
@@ -37,7 +39,8 @@ from initgate.errors import (
 )
 from initgate.gate import Gate
 from initgate.image import Limits
-from initgate.lists import Format, dump
+from initgate.index import snapshot
+from initgate.lists import TEXTS, Format, dump
 from initgate.lists.build import DEFAULT_QUALITY_FLOOR, entry_of
 from initgate.model import Action, Algorithm, Allowed, Context, Decision, HashList
 from initgate.policy import Policy
@@ -273,8 +276,8 @@ def _list_settings(name: str, out: Path, algorithm: Algorithm) -> ListSettings:
         raise ConfigError(
             f"--name {name}: allowed: lower-case letters, digits, '-' and '_'"
         ) from error
-    if out.suffix.lower() not in {f".{one}" for one in Format}:
-        raise ConfigError(f"--out {out}: the suffix must be one of: {', '.join(Format)}")
+    if out.suffix.lower() not in {f".{one}" for one in TEXTS}:
+        raise ConfigError(f"--out {out}: the suffix must be one of: {', '.join(TEXTS)}")
     return settings
 
 
@@ -303,6 +306,81 @@ def _tell_built(settings: ListSettings, entries: int) -> None:
             f'algorithm = "{settings.algorithm}"'
         )
     )
+
+
+@lists_app.command("compile")
+def lists_compile(
+    source: Annotated[Path, typer.Argument(help="A list: .csv or .jsonl.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .igx.")],
+    algorithm: Annotated[
+        Algorithm, typer.Option("--algorithm", "-a", help="The hash of the list's entries.")
+    ] = Algorithm.PDQ,
+    threshold: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="The bits it will be asked with, for speed alone. Default: the algorithm's."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a snapshot of a list: it opens at once, and all workers share its memory.
+
+    It is as old as its source. Exit code 2 if that cannot be loaded.
+    """
+    if out.suffix.lower() != f".{Format.SNAPSHOT}":
+        raise ConfigError(f"--out {out}: the suffix must be .{Format.SNAPSHOT}")
+    settings = ListSettings(name="source", path=source, algorithm=algorithm)
+    if settings.file_format is Format.SNAPSHOT:
+        raise ConfigError(f"{source}: the source must be one of: {', '.join(TEXTS)}")
+    with _err.status("Compiling"):
+        hash_list = load_list(settings)
+        try:
+            header = snapshot.write(hash_list, out, threshold=threshold)
+            if hash_list.as_of is not None:
+                os.utime(out, (hash_list.as_of.timestamp(),) * 2)
+            size = out.stat().st_size
+        except OSError as error:
+            raise SourceUnavailable(f"{out}: {error.strerror or error}") from error
+    if as_json:
+        _print_json({"out": str(out), **_header_record(header), "bytes": size})
+    else:
+        bands = f" in {header.bands} bands" if header.bands else ""
+        _out.print(
+            f"[green]written[/]  {header.entries} entries{bands} to {escape(_printable(out))}, "
+            f"{filesize.decimal(size)}"
+        )
+
+
+def _header_record(header: snapshot.Header) -> dict[str, object]:
+    return {
+        "algorithm": header.algorithm.value,
+        "entries": header.entries,
+        "bands": header.bands,
+        "digest": header.digest,
+    }
+
+
+@lists_app.command("verify")
+def lists_verify(files: Files, as_json: JsonOption = False) -> None:
+    """Read snapshots to their ends and compare every checksum.
+
+    Exit code 1 if any is damaged.
+    """
+    damaged = 0
+    for file in _track(files, "Verifying"):
+        try:
+            record, problem = _header_record(snapshot.verify(file)), ""
+        except ListRejected as error:
+            record, problem = {}, error.reason
+            damaged += 1
+        if as_json:
+            _print_json({"file": str(file), "whole": not problem, **record, "problem": problem})
+        elif problem:
+            _out.print(f"[red]damaged[/]  {escape(_printable(file))}  {escape(problem)}")
+        else:
+            _out.print(f"[green]whole[/]  {escape(_printable(file))}  {record['entries']} entries")
+    if damaged:
+        raise typer.Exit(_OTHER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +412,8 @@ def _load_lists(settings: Settings) -> Iterator[_Loaded]:
         except _CONFIGURATION as error:
             yield _Loaded(one, None, error=str(error))
         else:
-            yield _Loaded(one, hash_list, searched=len(policy.fit_entries(hash_list)))
+            searched = int(policy.fit_entries(hash_list).is_fit().sum())
+            yield _Loaded(one, hash_list, searched=searched)
 
 
 @lists_app.command("status")

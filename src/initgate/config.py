@@ -71,7 +71,7 @@ class ListSettings(_Frozen):
     """The list's file."""
 
     format: Format | None = None
-    """``csv`` or ``jsonl``. Default: by the file's suffix."""
+    """``csv``, ``jsonl``, or ``igx`` for a snapshot. Default: by the file's suffix."""
 
     algorithm: Algorithm = Algorithm.PDQ
     """The hash algorithm of every entry."""

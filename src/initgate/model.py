@@ -18,6 +18,9 @@ RGB: TypeAlias = NDArray[np.uint8]
 """A picture: uint8 ``[height, width, 3]``, sRGB, C-contiguous."""
 
 
+_ALL = slice(None)
+
+
 class Algorithm(StrEnum):
     """A hash algorithm that the gate computes, named as in a list's ``algorithm`` column."""
 
@@ -219,6 +222,8 @@ class HashList:
         tags: n tuples of labels.
         digest: SHA-256 (hex) of the bytes it was read from: which version this is.
         as_of: When those bytes were last known to be current; None if always.
+        min_quality: Entries of a lower quality are not searched; those of unknown quality are.
+        engine: What searches these codes, if it came with them: an ``initgate.index.hits.Engine``.
     """
 
     name: str
@@ -229,6 +234,8 @@ class HashList:
     tags: Sequence[tuple[str, ...]] = field(repr=False)
     digest: str = ""
     as_of: datetime | None = None
+    min_quality: int = 0
+    engine: object = field(default=None, repr=False)
 
     @classmethod
     def of(
@@ -254,6 +261,11 @@ class HashList:
             digest=digest,
             as_of=as_of,
         )
+
+    def is_fit(self, rows: NDArray[np.int64] | slice = _ALL) -> NDArray[np.bool_]:
+        """Which entries are searched, of all or of some rows."""
+        qualities = self.qualities[rows]
+        return (qualities >= self.min_quality) | (qualities < 0)
 
     def __len__(self) -> int:
         return len(self.codes)

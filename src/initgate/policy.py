@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-
-import numpy as np
 
 from initgate.model import Action, HashList, Match, Reason
 
@@ -68,22 +66,8 @@ class Policy:
         object.__setattr__(self, "thresholds", thresholds)
 
     def fit_entries(self, hash_list: HashList) -> HashList:
-        """The list without the entries below its quality floor."""
-        floor = self.lists[hash_list.name].min_quality
-        keep = (hash_list.qualities >= floor) | (hash_list.qualities < 0)
-        if bool(keep.all()):
-            return hash_list
-        rows = [int(row) for row in np.flatnonzero(keep)]
-        return HashList(
-            name=hash_list.name,
-            algorithm=hash_list.algorithm,
-            codes=hash_list.codes[rows],
-            entries=tuple(hash_list.entries[row] for row in rows),
-            qualities=hash_list.qualities[rows],
-            tags=tuple(hash_list.tags[row] for row in rows),
-            digest=hash_list.digest,
-            as_of=hash_list.as_of,
-        )
+        """The list with its quality floor, below which no entry is searched. Nothing is copied."""
+        return replace(hash_list, min_quality=self.lists[hash_list.name].min_quality)
 
     def expired(self, ages: Mapping[str, datetime | None], now: datetime) -> tuple[str, ...]:
         """The names of lists past their maximum age.

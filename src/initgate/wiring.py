@@ -21,10 +21,11 @@ from initgate.audit import AuditSink, Journal, Provenance
 from initgate.audit.sqlite import SqliteAudit
 from initgate.canary import load_canary
 from initgate.config import ListSettings, Settings, load_settings
-from initgate.errors import ListRejected
+from initgate.errors import ListRejected, SourceUnavailable
 from initgate.gate import Gate
 from initgate.index import Index
-from initgate.lists import load
+from initgate.index.snapshot import open_snapshot
+from initgate.lists import EMPTY, Format, load
 from initgate.model import HashList
 from initgate.policy import Policy
 from initgate.sources.file import fetch
@@ -71,7 +72,7 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
     atexit.register(sink.close)
     key = settings.audit.subject_key
     return Gate(
-        index=Index([*searched, *canary.lists]),
+        index=Index([*searched, *canary.lists], thresholds=policy.thresholds),
         policy=policy,
         canary=canary,
         ages={one.name: one.as_of for one in lists},
@@ -96,7 +97,7 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
 def _fit(hash_list: HashList, policy: Policy, *, allow_empty: bool) -> HashList:
     """The entries worth searching; a list that has none refuses nothing and is none."""
     fitting = policy.fit_entries(hash_list)
-    if not len(fitting) and not allow_empty:
+    if not fitting.is_fit().any() and not allow_empty:
         raise ListRejected(
             "every entry is below min_quality, so the list would refuse nothing; "
             "lower min_quality or set allow_empty = true",
@@ -113,6 +114,8 @@ def load_list(settings: ListSettings) -> HashList:
         ListRejected: It is malformed.
         SourceUnavailable: It cannot be read.
     """
+    if settings.file_format is Format.SNAPSHOT:
+        return _open_snapshot(settings)
     fetched = fetch(settings.path)
     return load(
         fetched.data,
@@ -123,6 +126,24 @@ def load_list(settings: ListSettings) -> HashList:
         allow_empty=settings.allow_empty,
         as_of=fetched.as_of,
     )
+
+
+def _open_snapshot(settings: ListSettings) -> HashList:
+    path = settings.path
+    try:
+        as_of = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        opened = open_snapshot(path, name=settings.name, as_of=as_of)
+    except OSError as error:
+        raise SourceUnavailable(f"{path}: {error.strerror or error}") from error
+    if opened.algorithm is not settings.algorithm:
+        raise ListRejected(
+            f"its entries are {opened.algorithm}, but list {settings.name!r} is configured with "
+            f'algorithm = "{settings.algorithm}"',
+            source=str(path),
+        )
+    if not len(opened) and not settings.allow_empty:
+        raise ListRejected(EMPTY, source=str(path))
+    return opened
 
 
 def open_audit(settings: Settings) -> AuditSink:

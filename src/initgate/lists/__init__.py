@@ -18,6 +18,8 @@ class Format(StrEnum):
 
     CSV = "csv"
     JSONL = "jsonl"
+    SNAPSHOT = "igx"
+    """Made of one of the others; :mod:`initgate.index.snapshot` opens it, by path."""
 
 
 class _Reader(Protocol):
@@ -29,6 +31,10 @@ _WRITERS: dict[Format, Callable[[Iterable[ListEntry]], bytes]] = {
     Format.CSV: csv_list.write,
     Format.JSONL: jsonl_list.write,
 }
+
+EMPTY = "the list is empty; if that is meant, set allow_empty = true"
+TEXTS = tuple(_READERS)
+"""The formats that ``load`` reads and ``dump`` writes."""
 
 
 def load(
@@ -47,7 +53,7 @@ def load(
         data: The file's bytes.
         name: The operator's name for the list.
         source: Where the bytes came from, for error messages.
-        file_format: How they are written.
+        file_format: How they are written: one of ``TEXTS``.
         algorithm: What every entry must be.
         allow_empty: Whether no entry is fine.
         as_of: When the bytes were last known to be current.
@@ -65,9 +71,7 @@ def load(
             )
         entries.append(entry)
     if not entries and not allow_empty:
-        raise ListRejected(
-            "the list is empty; if that is meant, set allow_empty = true", source=source
-        )
+        raise ListRejected(EMPTY, source=source)
     digest = hashlib.sha256(data).hexdigest()
     return HashList.of(entries, name=name, algorithm=algorithm, digest=digest, as_of=as_of)
 

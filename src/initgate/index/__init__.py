@@ -1,0 +1,144 @@
+"""Hash lists become an index that is searched exactly.
+
+An index is immutable, holds no thresholds and answers with every entry within the one it is
+asked with (inclusive). :mod:`initgate.index.cost` chooses how: short lists are compared code by
+code (``flat``, the one import of faiss), long ones looked up by bands of their bits (``banded``),
+digests by their beginnings (``digests``). A list out of a ``snapshot`` brings its own engine.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from initgate.index.banded import Banded, Postings
+from initgate.index.cost import choose
+from initgate.index.digests import Digests
+from initgate.index.flat import Flat
+from initgate.index.hits import Engine
+from initgate.model import Algorithm, Hash, HashList, Match
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to a search.
+
+    Args:
+        matches: Every entry within its list's threshold, once, at its nearest view; nearest first.
+        searched: Names of the lists whose algorithm was among the hashes.
+    """
+
+    matches: tuple[Match, ...]
+    searched: frozenset[str]
+
+
+class Index:
+    """All loaded lists, ready to be searched.
+
+    Args:
+        lists: Each under its own name.
+        thresholds: Per list, what it will mostly be asked with; default: its algorithm's. It
+            matters to speed alone.
+    """
+
+    def __init__(
+        self, lists: Iterable[HashList], *, thresholds: Mapping[str, int] | None = None
+    ) -> None:
+        self._parts: list[_Part] = []
+        ordered = sorted(lists, key=lambda one: one.algorithm)
+        for algorithm, same in itertools.groupby(ordered, key=lambda one: one.algorithm):
+            short = []
+            for one in same:
+                threshold = (thresholds or {}).get(one.name, algorithm.default_threshold)
+                engine = make_engine(one, threshold=threshold)
+                if engine is None:
+                    short.append(one)
+                else:
+                    self._parts.append(_Part(algorithm, engine, [one]))
+            if short:
+                codes = np.concatenate([one.codes for one in short])
+                self._parts.append(_Part(algorithm, Flat(codes), short))
+
+    @property
+    def algorithms(self) -> frozenset[Algorithm]:
+        """The algorithms whose hashes are worth computing."""
+        return frozenset(part.algorithm for part in self._parts)
+
+    def search(self, hashes: Sequence[Hash], *, thresholds: Mapping[str, int]) -> Found:
+        """Every entry of the named lists within the list's threshold of any of the hashes.
+
+        Args:
+            hashes: Of all views of one image, of any algorithms.
+            thresholds: Per list, in bits, inclusive. Lists not named are not searched.
+        """
+        matches: list[Match] = []
+        searched: set[str] = set()
+        for part in self._parts:
+            queries = [query for query in hashes if query.algorithm is part.algorithm]
+            asked = {name: thresholds[name] for name in part.names if name in thresholds}
+            if queries and asked:
+                searched.update(asked)
+                matches.extend(part.search(queries, asked))
+        return Found(tuple(_nearest_first(matches)), frozenset(searched))
+
+
+def make_engine(hash_list: HashList, *, threshold: int) -> Engine | None:
+    """What searches a list by itself; None if it is so short that it may share a scan.
+
+    Args:
+        hash_list: A list.
+        threshold: What it is mostly asked with, in bits.
+    """
+    if isinstance(hash_list.engine, Engine):
+        return hash_list.engine
+    codes = np.ascontiguousarray(hash_list.codes)
+    if hash_list.algorithm.is_digest:
+        return Digests.of(codes)
+    layout = choose(len(codes), hash_list.algorithm.bits, threshold)
+    return None if layout is None else Banded(codes, Postings.of(codes, layout))
+
+
+def _nearest_first(matches: Iterable[Match]) -> list[Match]:
+    return sorted(matches, key=lambda match: (match.distance, match.list, match.entry, match.view))
+
+
+class _Part:
+    """One or more lists of one algorithm behind one engine, which sees them joined."""
+
+    def __init__(self, algorithm: Algorithm, engine: Engine, lists: Sequence[HashList]) -> None:
+        self.algorithm = algorithm
+        self.names = tuple(one.name for one in lists)
+        self._engine = engine
+        self._lists = lists
+        self._starts = np.cumsum([0, *(len(one) for one in lists)])
+
+    def search(self, queries: Sequence[Hash], thresholds: Mapping[str, int]) -> Iterable[Match]:
+        codes = np.frombuffer(b"".join(query.code for query in queries), np.uint8)
+        codes = codes.reshape(len(queries), -1)
+        hits = self._engine.search(codes, max(thresholds.values()))
+        if not len(hits.rows):
+            return
+        hits = hits.nearest()
+        for which, one in enumerate(self._lists):
+            if one.name not in thresholds:
+                continue
+            start, end = np.searchsorted(hits.rows, self._starts[which : which + 2])
+            rows = hits.rows[start:end] - self._starts[which]
+            is_match = (hits.distances[start:end] <= thresholds[one.name]) & one.is_fit(rows)
+            for hit in start + np.flatnonzero(is_match):
+                row = int(hits.rows[hit] - self._starts[which])
+                yield _match(one, row, int(hits.distances[hit]), queries[int(hits.queries[hit])])
+
+
+def _match(one: HashList, row: int, distance: int, query: Hash) -> Match:
+    return Match(
+        list=one.name,
+        entry=one.entries[row],
+        algorithm=one.algorithm,
+        distance=distance,
+        view=query.view,
+        tags=one.tags[row],
+    )
