@@ -18,6 +18,7 @@ from structlog.testing import LogCapture
 from initgate import Gate, load_gate, load_settings
 from initgate.audit import AuditSink, Journal, Provenance
 from initgate.canary import load_canary
+from initgate.gate import Shelf
 from initgate.image import Limits
 from initgate.index import Index
 from initgate.model import HashList
@@ -116,15 +117,18 @@ def make_gate(sink: MemorySink, log: Any) -> MakeGate:
         canary = load_canary(one.algorithm for one in lists)
         numbers = count(1)
         return Gate(
-            index=Index([*(policy.fit_entries(one) for one in lists), *canary.lists])
-            if index is None
-            else index,
+            shelf=Shelf(
+                index=Index([*(policy.fit_entries(one) for one in lists), *canary.lists])
+                if index is None
+                else index,
+                ages={one.name: one.as_of for one in lists},
+                digests={one.name: one.digest for one in lists},
+            ),
             policy=policy,
             canary=canary,
-            ages={one.name: one.as_of for one in lists},
             journal=Journal(
                 audit,
-                provenance=Provenance("policy", {one.name: one.digest for one in lists}, {}),
+                provenance=Provenance("policy", {}),
                 subject_key=b"k" * 32,
                 record_allowed=record_allowed,
             ),

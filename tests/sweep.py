@@ -28,6 +28,7 @@ from PIL import Image
 from initgate import Gate, InitImageRefused
 from initgate.audit import Journal, Provenance
 from initgate.canary import load_canary
+from initgate.gate import Shelf
 from initgate.image import Limits
 from initgate.index import Index
 from initgate.integrations.diffusers import install
@@ -178,13 +179,12 @@ def main() -> None:
     hash_list = make_list([scene(1, height=96, width=128)])
     canary = load_canary([hash_list.algorithm])
     policy = Policy({hash_list.name: ListPolicy(hash_list.algorithm.default_threshold)})
-    journal = Journal(MemorySink(), provenance=Provenance("", {}, {}), subject_key=b"")
+    journal = Journal(MemorySink(), provenance=Provenance("", {}), subject_key=b"")
     install(
         Gate(
-            index=Index([hash_list, *canary.lists]),
+            shelf=Shelf(Index([hash_list, *canary.lists]), ages={}, digests={}),
             policy=policy,
             canary=canary,
-            ages={},
             journal=journal,
             limits=Limits(),
             clock=lambda: datetime.now(UTC),

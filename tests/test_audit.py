@@ -378,9 +378,9 @@ def test_a_closed_log_leaves_no_connection_open(audit: SqliteAudit) -> None:
 
 def record(decision: Decision, context: Context | None = None, key: bytes = b"k") -> Record:
     sink = MemorySink()
-    provenance = Provenance("policy-digest", {"a": "list-digest"}, {"pillow": "1"})
+    provenance = Provenance("policy-digest", {"pillow": "1"})
     Journal(sink, provenance=provenance, subject_key=key).record(
-        decision, context or Context(), TIME
+        decision, context or Context(), TIME, lists={"a": "list-digest"}
     )
     (made,) = sink.records()
     return made
@@ -490,6 +490,6 @@ def test_an_exception_of_the_sink_comes_through() -> None:
         def append(self, event: object) -> None:
             raise AuditUnavailable(type(event).__name__)
 
-    journal = Journal(Full(), provenance=Provenance("", {}, {}), subject_key=b"k")
+    journal = Journal(Full(), provenance=Provenance("", {}), subject_key=b"k")
     with pytest.raises(AuditUnavailable):
-        journal.record(Decision(Refused("d"), Reason.MATCH), Context(), TIME)
+        journal.record(Decision(Refused("d"), Reason.MATCH), Context(), TIME, lists={})

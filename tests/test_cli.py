@@ -762,6 +762,8 @@ def test_the_status_tells_all_of_a_list(config: Path) -> None:
         "path": str(PDQ_FILE),
         "algorithm": "pdq",
         "entries": len(data.splitlines()) - 1,
+        "added": 0,
+        "withdrawn": 0,
         "searched": len(data.splitlines()) - 1,
         "threshold": 31,
         "min_quality": 50,

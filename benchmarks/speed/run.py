@@ -35,7 +35,7 @@ from skimage import data as photos
 from initgate.audit import Journal, Provenance
 from initgate.audit.sqlite import SqliteAudit
 from initgate.canary import load_canary
-from initgate.gate import Gate
+from initgate.gate import Gate, Shelf
 from initgate.hashing import hash_orientations
 from initgate.image import Limits, decode, encode
 from initgate.index import Index
@@ -182,13 +182,12 @@ def build(size: int, hashes: Sequence[Hash], *, audit: Path) -> Subject:
 
     def make_gate(*, record_allowed: bool) -> Gate:
         return Gate(
-            index=index,
+            shelf=Shelf(index, ages={}, digests={LIST: ""}),
             policy=policy,
             canary=canary,
-            ages={},
             journal=Journal(
                 sink,
-                provenance=Provenance(policy="", lists={LIST: ""}, versions=_versions()),
+                provenance=Provenance(policy="", versions=_versions()),
                 subject_key=bytes(32),
                 record_allowed=record_allowed,
             ),

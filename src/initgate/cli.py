@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib import metadata, util
 from pathlib import Path
@@ -25,7 +25,7 @@ from rich.progress import track
 from rich.table import Table
 from typer.core import TyperGroup
 
-from initgate import __version__
+from initgate import __version__, store
 from initgate.audit import AuditSink
 from initgate.audit.chain import Record, verify
 from initgate.config import ListSettings, Settings, find_config, load_settings
@@ -40,10 +40,12 @@ from initgate.errors import (
 from initgate.gate import Gate
 from initgate.image import Limits
 from initgate.index import snapshot
-from initgate.lists import TEXTS, Format, dump
+from initgate.lists import TEXTS, Format, changes, dump
 from initgate.lists.build import DEFAULT_QUALITY_FLOOR, entry_of
-from initgate.model import Action, Algorithm, Allowed, Context, Decision, HashList
+from initgate.lists.records import to_entry
+from initgate.model import Action, Algorithm, Allowed, Context, Decision
 from initgate.policy import Policy
+from initgate.reload import Parts
 from initgate.wiring import load_gate, load_list, make_log, now, open_audit
 
 _OTHER, _USAGE, _REFUSED = 1, 2, 3
@@ -333,7 +335,7 @@ def lists_compile(
     if settings.file_format is Format.SNAPSHOT:
         raise ConfigError(f"{source}: the source must be one of: {', '.join(TEXTS)}")
     with _err.status("Compiling"):
-        hash_list = load_list(settings)
+        hash_list = store.merged(load_list(settings))
         try:
             header = snapshot.write(hash_list, out, threshold=threshold)
             if hash_list.as_of is not None:
@@ -383,37 +385,124 @@ def lists_verify(files: Files, as_json: JsonOption = False) -> None:
         raise typer.Exit(_OTHER)
 
 
+ListName: TypeAlias = Annotated[
+    str, typer.Argument(help="A configured list's name.", show_default=False)
+]
+
+
+@lists_app.command("add")
+def lists_add(
+    name: ListName,
+    *,
+    code: Annotated[str, typer.Option("--hash", help="The hash, in hexadecimal digits.")],
+    entry: Annotated[str, typer.Option(help="Your identifier for it.")],
+    quality: Annotated[int | None, typer.Option(min=0, max=100, help="Its PDQ quality.")] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", help="A label; may be repeated.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add an entry to a list at once: running gates search it within seconds.
+
+    It is written to the file of changes beside the list; lists merge puts it into the list.
+    """
+    settings = _configured(name, config)
+    record = {
+        "algorithm": settings.algorithm.value,
+        "hash": code,
+        "entry": entry,
+        "quality": quality,
+        "tags": tags or (),
+    }
+    made = to_entry(record, source="lists add", line=1)
+    store.change(settings.path, [changes.addition(made)])
+    _tell_changed(name, {"added": entry}, as_json=as_json)
+
+
+@lists_app.command("remove")
+def lists_remove(
+    name: ListName,
+    entries: Annotated[
+        list[str], typer.Argument(help="Identifiers of entries.", show_default=False)
+    ],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Withdraw entries from a list at once: running gates search them no more within seconds."""
+    settings = _configured(name, config)
+    known = {entry for part in load_list(settings) for entry in part.entries}
+    if unknown := sorted(set(entries) - known):
+        raise ConfigError(f"list {name!r} has no entry {', '.join(unknown)}; nothing was changed")
+    store.change(settings.path, [changes.removal(entry) for entry in entries])
+    _tell_changed(name, {"removed": entries}, as_json=as_json)
+
+
+@lists_app.command("merge")
+def lists_merge(name: ListName, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Put what was added and withdrawn into the list's own file. Gates may run meanwhile."""
+    settings = _configured(name, config)
+    with _err.status("Merging"):
+        entries = store.merge(
+            settings.path,
+            file_format=settings.file_format,
+            algorithm=settings.algorithm,
+            threshold=settings.threshold,
+        )
+    _tell_changed(name, {"entries": entries}, as_json=as_json)
+
+
+def _configured(name: str, config: Path | None) -> ListSettings:
+    lists = load_settings(config).lists
+    found = next((one for one in lists if one.name == name), None)
+    if found is None:
+        names = ", ".join(one.name for one in lists)
+        raise ConfigError(f"no list {name!r} is configured; there are: {names}")
+    return found
+
+
+def _tell_changed(name: str, what: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        _print_json({"name": name, **what})
+        return
+    for did, value in what.items():
+        told = ", ".join(value) if isinstance(value, list) else value
+        _out.print(f"[green]{did}[/]  {escape(_printable(told))}  {name}")
+
+
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     """A configured list, or why it cannot be loaded."""
 
     settings: ListSettings
-    hash_list: HashList | None
+    parts: Parts = field(default_factory=list)
     searched: int = 0
     error: str = ""
 
     @property
+    def as_of(self) -> datetime | None:
+        return self.parts[0].as_of if self.parts else None
+
+    @property
     def age(self) -> timedelta | None:
-        as_of: datetime | None = self.hash_list.as_of if self.hash_list is not None else None
-        return None if as_of is None else now() - as_of
+        return None if self.as_of is None else now() - self.as_of
 
     @property
     def is_expired(self) -> bool:
         policy = Policy({self.settings.name: self.settings.policy})
-        as_of = self.hash_list.as_of if self.hash_list is not None else None
-        return bool(policy.expired({self.settings.name: as_of}, now()))
+        return bool(policy.expired({self.settings.name: self.as_of}, now()))
 
 
 def _load_lists(settings: Settings) -> Iterator[_Loaded]:
     policy = Policy({one.name: one.policy for one in settings.lists})
     for one in settings.lists:
         try:
-            hash_list = load_list(one)
+            parts = load_list(one)
         except _CONFIGURATION as error:
-            yield _Loaded(one, None, error=str(error))
+            yield _Loaded(one, error=str(error))
         else:
-            searched = int(policy.fit_entries(hash_list).is_fit().sum())
-            yield _Loaded(one, hash_list, searched=searched)
+            searched = sum(int(policy.fit_entries(part).is_fit().sum()) for part in parts)
+            yield _Loaded(one, parts, searched=searched)
 
 
 @lists_app.command("status")
@@ -440,7 +529,9 @@ def _list_record(one: _Loaded) -> dict[str, object]:
         "name": one.settings.name,
         "path": str(one.settings.path),
         "algorithm": one.settings.algorithm.value,
-        "entries": None if one.hash_list is None else len(one.hash_list),
+        "entries": sum(map(len, one.parts)) if one.parts else None,
+        "added": sum(map(len, one.parts[1:])),
+        "withdrawn": len(one.parts[0].removed) if one.parts else 0,
         "searched": one.searched,
         "threshold": one.settings.policy.threshold,
         "min_quality": one.settings.min_quality,
@@ -448,7 +539,7 @@ def _list_record(one: _Loaded) -> dict[str, object]:
         "age_s": None if one.age is None else round(one.age.total_seconds()),
         "max_age_s": one.settings.max_age and one.settings.max_age.total_seconds(),
         "expired": one.is_expired,
-        "digest": one.hash_list.digest if one.hash_list is not None else None,
+        "digest": one.parts[0].digest if one.parts else None,
         "error": one.error or None,
     }
 
@@ -471,7 +562,7 @@ def _lists_table(loaded: Iterable[_Loaded]) -> Table:
             str(settings.policy.threshold),
             settings.action.value,
             _age(one.age) + (f" of {_age(settings.max_age)}" if settings.max_age else ""),
-            one.hash_list.digest[:12] if one.hash_list is not None else "not loaded",
+            one.parts[0].digest[:12] if one.parts else "not loaded",
             style=style,
         )
     wide = _out.measure(table, options=_out.options.update(width=_WIDE))
@@ -480,9 +571,9 @@ def _lists_table(loaded: Iterable[_Loaded]) -> Table:
 
 
 def _entries(one: _Loaded) -> str:
-    if one.hash_list is None:
+    if not one.parts:
         return "-"
-    total = len(one.hash_list)
+    total = sum(map(len, one.parts))
     return str(total) if one.searched == total else f"{one.searched} of {total}"
 
 
@@ -692,7 +783,7 @@ def _diagnose_policy(settings: Settings) -> Iterator[_Finding]:
 
 def _diagnose_list(one: _Loaded) -> Iterator[_Finding]:
     what = f"list {one.settings.name}"
-    if one.hash_list is None:
+    if not one.parts:
         yield _Finding(what, "failure", one.error, _USAGE)
         return
     if one.is_expired:
@@ -704,7 +795,7 @@ def _diagnose_list(one: _Loaded) -> Iterator[_Finding]:
         says = f"{_age(one.age)} old; set max_age so that a feed that broke is noticed"
         yield _Finding(what, "warning", says)
     else:
-        left_out = len(one.hash_list) - one.searched
+        left_out = sum(map(len, one.parts)) - one.searched
         says = f"{one.searched} entries" + (
             f", {left_out} left out below min_quality" if left_out else ""
         )

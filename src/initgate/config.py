@@ -144,6 +144,9 @@ class GateSettings(_Frozen):
     max_frames: int = Field(default=Limits().max_frames, ge=1)
     """Most frames of an animation or pictures of a batch."""
 
+    reload_seconds: float = Field(default=2.0, ge=0)
+    """How often to look whether a list has changed on disk; 0 for never."""
+
     @property
     def limits(self) -> Limits:
         """What an input may cost."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from initgate.hashing import hash_bytes, hash_orientations
 from initgate.image import Limits, decode
 from initgate.index import Index
 from initgate.model import (
+    Algorithm,
     Allowed,
     Context,
     Decision,
@@ -28,6 +30,22 @@ from initgate.policy import Policy
 from initgate.views import views
 
 _NOWHERE = Context()
+_DOCTOR = "run: initgate doctor"
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The lists that a gate searches, as they were at one time.
+
+    Args:
+        index: The lists of the policy and those of the canary.
+        ages: Per list, when it was last known to be current.
+        digests: Per list, which version it is. For the record.
+    """
+
+    index: Index
+    ages: Mapping[str, datetime | None]
+    digests: Mapping[str, str]
 
 
 class Gate:
@@ -36,10 +54,9 @@ class Gate:
     Safe to call from several threads. Make one with :func:`initgate.load_gate`.
 
     Args:
-        index: The lists of the policy and those of the canary.
+        shelf: The lists.
         policy: What a finding means.
         canary: What the self-test looks up.
-        ages: Per list, when it was last known to be current.
         journal: Where decisions are recorded.
         limits: What an input may cost.
         clock: The present, in UTC.
@@ -51,10 +68,9 @@ class Gate:
     def __init__(
         self,
         *,
-        index: Index,
+        shelf: Shelf,
         policy: Policy,
         canary: Canary,
-        ages: Mapping[str, datetime | None],
         journal: Journal,
         limits: Limits,
         clock: Callable[[], datetime],
@@ -65,14 +81,43 @@ class Gate:
         self.limits = limits
         self.policy = policy
         self.journal = journal
-        self._index = index
+        self._shelf = shelf
         self._canary = canary
-        self._ages = ages
         self._clock = clock
         self._stopwatch = stopwatch
         self._new_id = new_id
         self._log = log
-        self._is_proven = self.prove()
+        self._doubt = "" if self.prove() else _DOCTOR
+
+    @property
+    def shelf(self) -> Shelf:
+        """The lists that are searched at present."""
+        return self._shelf
+
+    def serve(self, shelf: Shelf) -> bool:
+        """Searches other lists from now on, if the self-test finds its canary with them.
+
+        Args:
+            shelf: They take the place of the present ones at once; an image that is being looked
+                at is still compared with those.
+
+        Returns:
+            Whether they were taken.
+        """
+        if not self._finds_canary(shelf):
+            return False
+        self._shelf = shelf
+        self._doubt = ""
+        return True
+
+    def distrust(self, why: str) -> None:
+        """Refuses everything from now on, until other lists are served.
+
+        Args:
+            why: For the operator.
+        """
+        self._say("error", "distrusted", detail=why)
+        self._doubt = why
 
     def check(self, image: object, *, context: Context = _NOWHERE) -> Verdict:
         """Decides about one image. The answer tells a caller nothing but the decision's id.
@@ -94,9 +139,11 @@ class Gate:
             what: The operator's description, e.g. ``"image: tensor with 4 channels"``.
             context: Where it came from, for the record.
         """
-        started = self._stopwatch()
-        decision = self._unfit(started) or self._decide(Reason.ENCODED_INPUT, started, detail=what)
-        return self._record(decision, context).verdict
+        started, shelf = self._stopwatch(), self._shelf
+        decision = self._unfit(shelf, started) or self._decide(
+            Reason.ENCODED_INPUT, started, detail=what
+        )
+        return self._record(decision, context, shelf).verdict
 
     def inspect(self, image: object, *, context: Context = _NOWHERE) -> Decision:
         """Decides about one image and gives the grounds, for the operator's eyes alone.
@@ -105,33 +152,33 @@ class Gate:
             image: As for :meth:`check`.
             context: Where it came from, for the record.
         """
-        started = self._stopwatch()
+        started, shelf = self._stopwatch(), self._shelf
         try:
-            decision = self._unfit(started) or self._look(image, started)
+            decision = self._unfit(shelf, started) or self._look(image, shelf, started)
         except ImageUnreadable as error:
             decision = self._decide(Reason.UNREADABLE, started, detail=str(error))
         except Exception as error:  # noqa: BLE001  # the one broad net: whatever failed, it refuses
             self._say("error", "fault", exc_info=error)
             decision = self._decide(Reason.FAULT, started, detail=type(error).__name__)
         # (6) record, (7) answer
-        return self._record(decision, context)
+        return self._record(decision, context, shelf)
 
-    def _unfit(self, started: float) -> Decision | None:
+    def _unfit(self, shelf: Shelf, started: float) -> Decision | None:
         """The refusal of everything, if the gate itself is in no state to decide."""
-        if not self._is_proven:
-            return self._decide(Reason.CANARY, started, detail="run: initgate doctor")
-        if expired := self.policy.expired(self._ages, self._clock()):
+        if self._doubt:
+            return self._decide(Reason.CANARY, started, detail=self._doubt)
+        if expired := self.policy.expired(shelf.ages, self._clock()):
             detail = f"past max_age: {', '.join(expired)}"
             return self._decide(Reason.LIST_EXPIRED, started, detail=detail)
         return None
 
-    def _look(self, image: object, started: float) -> Decision:
+    def _look(self, image: object, shelf: Shelf, started: float) -> Decision:
         # (1) decode
         picture = decode(image, limits=self.limits)
         # (2) views, (3) hash
-        hashes = self._hash(picture)
+        hashes = _hash(picture, shelf.index.algorithms)
         # (4) search
-        found = self._index.search(hashes, thresholds=self.policy.thresholds)
+        found = shelf.index.search(hashes, thresholds=self.policy.thresholds)
         # (5) decide
         reason = self.policy.judge(found.matches) if found.searched else Reason.NO_LIST
         return self._decide(reason, started, matches=found.matches)
@@ -142,10 +189,14 @@ class Gate:
         Returns:
             Whether it was found in every algorithm that the lists use.
         """
+        return self._finds_canary(self._shelf)
+
+    def _finds_canary(self, shelf: Shelf) -> bool:
         thresholds = {one.name: one.algorithm.default_threshold for one in self._canary.lists}
         try:
             picture = decode(self._canary.data, limits=Limits())
-            found = self._index.search(self._hash(picture), thresholds=thresholds)
+            hashes = _hash(picture, shelf.index.algorithms)
+            found = shelf.index.search(hashes, thresholds=thresholds)
         except Exception as error:  # noqa: BLE001  # a self-test that fails has failed
             self._say("error", "canary fault", exc_info=error)
             return False
@@ -154,18 +205,6 @@ class Gate:
             algorithms = [name.rpartition(".")[2] for name in lost]
             self._say("error", "canary lost", algorithms=algorithms)
         return not lost
-
-    def _hash(self, picture: Picture) -> list[Hash]:
-        perceptual = [one for one in self._index.algorithms if not one.is_digest]
-        digests = [one for one in self._index.algorithms if one.is_digest]
-        hashes: list[Hash] = []
-        if picture.data is not None:
-            hashes += [hash_bytes(picture.data, algorithm) for algorithm in digests]
-        if perceptual:
-            for view in views(picture):
-                for algorithm in perceptual:
-                    hashes += hash_orientations(view, algorithm)
-        return hashes
 
     def _decide(
         self,
@@ -185,10 +224,10 @@ class Gate:
             took_ms=(self._stopwatch() - started) * 1000,
         )
 
-    def _record(self, decision: Decision, context: Context) -> Decision:
+    def _record(self, decision: Decision, context: Context, shelf: Shelf) -> Decision:
         """Records, logs, and only then lets the decision out."""
         try:
-            self.journal.record(decision, context, self._clock())
+            self.journal.record(decision, context, self._clock(), lists=shelf.digests)
         except Exception as error:  # noqa: BLE001  # a record that failed in any way was not made
             self._say(
                 "error",
@@ -235,3 +274,16 @@ class Gate:
         """Logs. A log that cannot be written must not keep a decision from being made."""
         with suppress(Exception):
             getattr(self._log, level)(event, **fields)
+
+
+def _hash(picture: Picture, algorithms: Iterable[Algorithm]) -> list[Hash]:
+    perceptual = [one for one in algorithms if not one.is_digest]
+    digests = [one for one in algorithms if one.is_digest]
+    hashes: list[Hash] = []
+    if picture.data is not None:
+        hashes += [hash_bytes(picture.data, algorithm) for algorithm in digests]
+    if perceptual:
+        for view in views(picture):
+            for algorithm in perceptual:
+                hashes += hash_orientations(view, algorithm)
+    return hashes

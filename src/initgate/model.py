@@ -223,6 +223,7 @@ class HashList:
         digest: SHA-256 (hex) of the bytes it was read from: which version this is.
         as_of: When those bytes were last known to be current; None if always.
         min_quality: Entries of a lower quality are not searched; those of unknown quality are.
+        removed: Identifiers whose entries are withdrawn, and not searched.
         engine: What searches these codes, if it came with them: an ``initgate.index.hits.Engine``.
     """
 
@@ -235,6 +236,7 @@ class HashList:
     digest: str = ""
     as_of: datetime | None = None
     min_quality: int = 0
+    removed: frozenset[str] = frozenset()
     engine: object = field(default=None, repr=False)
 
     @classmethod

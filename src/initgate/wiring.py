@@ -8,6 +8,7 @@ import platform
 import secrets
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
@@ -21,14 +22,11 @@ from initgate.audit import AuditSink, Journal, Provenance
 from initgate.audit.sqlite import SqliteAudit
 from initgate.canary import load_canary
 from initgate.config import ListSettings, Settings, load_settings
-from initgate.errors import ListRejected, SourceUnavailable
-from initgate.gate import Gate
+from initgate.errors import ListRejected
+from initgate.gate import Gate, Shelf
 from initgate.index import Index
-from initgate.index.snapshot import open_snapshot
-from initgate.lists import EMPTY, Format, load
-from initgate.model import HashList
 from initgate.policy import Policy
-from initgate.sources.file import fetch
+from initgate.reload import Parts, Reloader, Source
 
 # What may change a hash or a decision.
 _RECORDED_SOFTWARE = (
@@ -56,33 +54,38 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
         AuditUnavailable: The audit log cannot be opened.
     """
     settings = config if isinstance(config, Settings) else load_settings(config)
-    lists = [load_list(one) for one in settings.lists]
     policy = Policy(
         lists={one.name: one.policy for one in settings.lists},
         unreadable=settings.gate.unreadable,
         encoded=settings.gate.encoded,
         digest=settings.digest,
     )
-    searched = [
-        _fit(one, policy, allow_empty=of.allow_empty)
-        for one, of in zip(lists, settings.lists, strict=True)
-    ]
-    canary = load_canary(one.algorithm for one in lists)
+    sources = [_to_source(one) for one in settings.lists]
+    parts = [one.load() for one in sources]
+    canary = load_canary(one.algorithm for one in settings.lists)
+    empty = frozenset(one.name for one in settings.lists if one.allow_empty)
+
+    def to_shelf(parts: Sequence[Parts]) -> Shelf:
+        searched = [_fit(of_one, policy, may_be_empty=of_one[0].name in empty) for of_one in parts]
+        lists = [one for of_one in searched for one in of_one]
+        return Shelf(
+            index=Index([*lists, *canary.lists], thresholds=policy.thresholds),
+            ages={one.name: one.as_of for one in lists},
+            digests={one.name: one.digest for one in lists},
+        )
+
+    shelf = to_shelf(parts)
     sink = open_audit(settings)
     atexit.register(sink.close)
     key = settings.audit.subject_key
-    return Gate(
-        index=Index([*searched, *canary.lists], thresholds=policy.thresholds),
+    log = log or make_log(settings.log.level)
+    gate = Gate(
+        shelf=shelf,
         policy=policy,
         canary=canary,
-        ages={one.name: one.as_of for one in lists},
         journal=Journal(
             sink,
-            provenance=Provenance(
-                policy=policy.digest,
-                lists={one.name: one.digest for one in lists},
-                versions=_versions(),
-            ),
+            provenance=Provenance(policy=policy.digest, versions=_versions()),
             subject_key=key.get_secret_value().encode() if key else secrets.token_bytes(32),
             record_allowed=settings.audit.record_allowed,
         ),
@@ -90,60 +93,45 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
         clock=now,
         stopwatch=time.perf_counter,
         new_id=lambda: str(uuid_utils.uuid7()),
-        log=log or make_log(settings.log.level),
+        log=log,
     )
+    if settings.gate.reload_seconds:
+        reloader = Reloader(gate, sources, parts, to_shelf, log=log)
+        reloader.start(settings.gate.reload_seconds)
+    return gate
 
 
-def _fit(hash_list: HashList, policy: Policy, *, allow_empty: bool) -> HashList:
+def _fit(parts: Parts, policy: Policy, *, may_be_empty: bool) -> Parts:
     """The entries worth searching; a list that has none refuses nothing and is none."""
-    fitting = policy.fit_entries(hash_list)
-    if not fitting.is_fit().any() and not allow_empty:
+    fitting = [policy.fit_entries(one) for one in parts]
+    if not may_be_empty and not any(one.is_fit().any() for one in fitting):
         raise ListRejected(
             "every entry is below min_quality, so the list would refuse nothing; "
             "lower min_quality or set allow_empty = true",
-            source=hash_list.name,
+            source=parts[0].name,
         )
     return fitting
 
 
-def load_list(settings: ListSettings) -> HashList:
-    """Reads one configured list.
+def _to_source(settings: ListSettings) -> Source:
+    return Source(
+        path=settings.path,
+        name=settings.name,
+        file_format=settings.file_format,
+        algorithm=settings.algorithm,
+        allow_empty=settings.allow_empty,
+    )
+
+
+def load_list(settings: ListSettings) -> Parts:
+    """Reads one configured list, and what was added to it.
 
     Raises:
         ConfigError: Its format cannot be told.
         ListRejected: It is malformed.
         SourceUnavailable: It cannot be read.
     """
-    if settings.file_format is Format.SNAPSHOT:
-        return _open_snapshot(settings)
-    fetched = fetch(settings.path)
-    return load(
-        fetched.data,
-        name=settings.name,
-        source=str(settings.path),
-        file_format=settings.file_format,
-        algorithm=settings.algorithm,
-        allow_empty=settings.allow_empty,
-        as_of=fetched.as_of,
-    )
-
-
-def _open_snapshot(settings: ListSettings) -> HashList:
-    path = settings.path
-    try:
-        as_of = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        opened = open_snapshot(path, name=settings.name, as_of=as_of)
-    except OSError as error:
-        raise SourceUnavailable(f"{path}: {error.strerror or error}") from error
-    if opened.algorithm is not settings.algorithm:
-        raise ListRejected(
-            f"its entries are {opened.algorithm}, but list {settings.name!r} is configured with "
-            f'algorithm = "{settings.algorithm}"',
-            source=str(path),
-        )
-    if not len(opened) and not settings.allow_empty:
-        raise ListRejected(EMPTY, source=str(path))
-    return opened
+    return _to_source(settings).load()
 
 
 def open_audit(settings: Settings) -> AuditSink:

@@ -62,12 +62,10 @@ class Provenance:
 
     Args:
         policy: Digest of the settings.
-        lists: Per list, the digest of the bytes it was read from.
         versions: Per piece of software, its version.
     """
 
     policy: str
-    lists: Mapping[str, str]
     versions: Mapping[str, str]
 
 
@@ -94,8 +92,16 @@ class Journal:
         self._subject_key = subject_key
         self._record_allowed = record_allowed
 
-    def record(self, decision: Decision, context: Context, time: datetime) -> None:
+    def record(
+        self, decision: Decision, context: Context, time: datetime, *, lists: Mapping[str, str]
+    ) -> None:
         """Records a decision, or counts it if it is an allowed image without any finding.
+
+        Args:
+            decision: The decision.
+            context: Where the image came from.
+            time: The present.
+            lists: Per list that was searched, its digest.
 
         Raises:
             AuditUnavailable: It had to be recorded and could not be.
@@ -103,9 +109,11 @@ class Journal:
         if decision.reason is Reason.NO_MATCH and not self._record_allowed:
             self.sink.count(decision.reason)
         else:
-            self.sink.append(self._to_event(decision, context, time))
+            self.sink.append(self._to_event(decision, context, time, lists))
 
-    def _to_event(self, decision: Decision, context: Context, time: datetime) -> dict[str, object]:
+    def _to_event(
+        self, decision: Decision, context: Context, time: datetime, lists: Mapping[str, str]
+    ) -> dict[str, object]:
         is_match = decision.reason in {Reason.MATCH, Reason.FLAGGED}
         return {
             "decision_id": decision.verdict.decision_id,
@@ -118,7 +126,7 @@ class Journal:
             "request_id": context.request_id,
             "subject": self._pseudonym(context.subject),
             "policy": self._provenance.policy,
-            "lists": dict(self._provenance.lists),
+            "lists": dict(lists),
             "versions": dict(self._provenance.versions),
             # DSA article 17: found and decided by automated means.
             "automated_detection": True,

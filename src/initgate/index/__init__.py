@@ -39,7 +39,7 @@ class Index:
     """All loaded lists, ready to be searched.
 
     Args:
-        lists: Each under its own name.
+        lists: Several may share a name: a list and what was added to it since it was made.
         thresholds: Per list, what it will mostly be asked with; default: its algorithm's. It
             matters to speed alone.
     """
@@ -130,7 +130,9 @@ class _Part:
             is_match = (hits.distances[start:end] <= thresholds[one.name]) & one.is_fit(rows)
             for hit in start + np.flatnonzero(is_match):
                 row = int(hits.rows[hit] - self._starts[which])
-                yield _match(one, row, int(hits.distances[hit]), queries[int(hits.queries[hit])])
+                match = _match(one, row, int(hits.distances[hit]), queries[int(hits.queries[hit])])
+                if match.entry not in one.removed:
+                    yield match
 
 
 def _match(one: HashList, row: int, distance: int, query: Hash) -> Match:

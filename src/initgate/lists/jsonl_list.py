@@ -16,6 +16,16 @@ def read(data: bytes, *, source: str) -> Iterator[ListEntry]:
     Raises:
         ListRejected: At the first malformed line.
     """
+    for number, record in objects(data, source=source):
+        yield to_entry(record, source=source, line=number)
+
+
+def objects(data: bytes, *, source: str) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yields the object of each line that is not blank, with the line's number from 1.
+
+    Raises:
+        ListRejected: At the first line that is none.
+    """
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -25,7 +35,7 @@ def read(data: bytes, *, source: str) -> Iterator[ListEntry]:
             raise ListRejected(f"no JSON object: {error}", source=source, record=number) from error
         if not isinstance(record, dict):
             raise ListRejected("not a JSON object", source=source, record=number)
-        yield to_entry(record, source=source, line=number)
+        yield number, record
 
 
 def write(entries: Iterable[ListEntry]) -> bytes:

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from initgate import Allowed, Gate, Refused, load_gate, store
+from initgate.index import snapshot
+from initgate.lists import Format, changes, dump
+from initgate.model import Algorithm
+from initgate.testing import make_list, scene
+
+A, B = scene(1), scene(2)
+SOON = 5.0  # seconds
+
+Start = Callable[..., Gate]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A list that holds A."""
+    path = tmp_path / "known.csv"
+    path.write_bytes(dump(make_list([A]), Format.CSV))
+    return path
+
+
+@pytest.fixture
+def log() -> Any:
+    return structlog.wrap_logger(None, processors=[LogCapture()])
+
+
+@pytest.fixture
+def start(file: Path, log: Any, tmp_path: Path) -> Start:
+    """Starts a gate that looks often at a list's file."""
+
+    def started(path: Path = file, **settings: object) -> Gate:
+        more = "\n".join(f"{key} = {value}" for key, value in settings.items())
+        config = tmp_path / "gate.toml"
+        config.write_text(
+            f'[[lists]]\nname = "known"\npath = "{path}"\n{more}\n'
+            f'[gate]\nreload_seconds = 0.05\n[audit]\nurl = "sqlite:///{tmp_path}/audit.db"\n'
+        )
+        return load_gate(config, log=log)
+
+    return started
+
+
+def entries(log: Any) -> list[dict[str, Any]]:
+    (capture,) = log._processors
+    found: list[dict[str, Any]] = capture.entries
+    return found
+
+
+def within_time(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + SOON
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return condition()
+
+
+def refuses(gate: Gate, picture: Any) -> bool:
+    return isinstance(gate.check(picture), Refused)
+
+
+def replace_by(path: Path, data: bytes) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
+def addition(picture: Any, name: str = "b") -> bytes:
+    (made,) = make_list([picture])
+    return changes.addition(type(made)(made.algorithm, made.code, name, made.quality))
+
+
+def test_an_urgent_addition_is_searched_soon(start: Start, file: Path) -> None:
+    gate = start()
+    assert isinstance(gate.check(B), Allowed)
+    store.change(file, [addition(B)])
+    assert within_time(lambda: refuses(gate, B))
+    assert refuses(gate, A)
+
+
+def test_what_is_withdrawn_is_searched_no_more(start: Start, file: Path) -> None:
+    gate = start()
+    assert refuses(gate, A)
+    store.change(file, [changes.removal("0"), addition(B)])
+    assert within_time(lambda: not refuses(gate, A))
+    assert refuses(gate, B)
+
+
+def test_a_file_that_is_replaced_is_searched_soon(start: Start, file: Path) -> None:
+    gate = start()
+    before = gate.shelf.digests["known"]
+    replace_by(file, dump(make_list([B]), Format.CSV))
+    assert within_time(lambda: refuses(gate, B))
+    assert not refuses(gate, A)
+    assert gate.shelf.digests["known"] != before
+
+
+def test_a_decision_is_recorded_with_the_version_it_was_made_under(
+    start: Start, file: Path
+) -> None:
+    gate = start()
+    store.change(file, [addition(B)])
+    assert within_time(lambda: refuses(gate, B))
+    (record,) = gate.journal.sink.last(1)
+    assert record.event["lists"] == dict(gate.shelf.digests)
+
+
+@pytest.mark.parametrize("data", [b"", b"no list", dump([], Format.CSV)], ids=len)
+def test_a_bad_update_is_left_out_and_told_once(
+    data: bytes, start: Start, file: Path, log: Any
+) -> None:
+    gate = start()
+    replace_by(file, data)
+
+    def told() -> list[dict[str, Any]]:
+        return [one for one in entries(log) if one["event"] == "list rejected"]
+
+    assert within_time(lambda: bool(told()))
+    time.sleep(0.3)
+    assert len(told()) == 1
+    assert "known.csv" in told()[0]["detail"]
+    assert refuses(gate, A)
+    replace_by(file, dump(make_list([B]), Format.CSV))
+    assert within_time(lambda: refuses(gate, B))
+
+
+def test_a_change_is_taken_up_though_the_file_is_bad_meanwhile(start: Start, file: Path) -> None:
+    gate = start()
+    replace_by(file, b"no list")
+    store.change(file, [addition(B)])
+    time.sleep(0.3)
+    store.change(file, [addition(scene(3), "c")])
+    assert within_time(lambda: refuses(gate, B) and refuses(gate, scene(3)))
+    assert refuses(gate, A)
+
+
+def test_a_file_that_vanishes_is_missed_and_taken_up_when_it_is_back(
+    start: Start, file: Path, log: Any
+) -> None:
+    gate = start()
+    data = file.read_bytes()
+    file.unlink()
+    assert within_time(lambda: any(one["event"] == "list rejected" for one in entries(log)))
+    assert refuses(gate, A)
+    file.write_bytes(data)
+    store.change(file, [addition(B)])
+    assert within_time(lambda: refuses(gate, B))
+
+
+def test_an_update_of_which_no_entry_is_fit_is_left_out(start: Start, file: Path, log: Any) -> None:
+    gate = start()
+    poor = dump(make_list([B]), Format.JSONL).replace(b'"quality": 100', b'"quality": 1')
+    replace_by(file, dump([next(iter(make_list([B])))], Format.CSV).replace(b",100", b",1"))
+    assert poor
+    assert within_time(lambda: any("min_quality" in one.get("detail", "") for one in entries(log)))
+    assert refuses(gate, A)
+
+
+# ── Snapshots ─────────────────────────────────────────────────────────────────────────────────
+
+
+def damage(path: Path) -> bytes:
+    data = bytearray(path.read_bytes())
+    data[snapshot._HEADER + 3] ^= 1
+    return bytes(data)
+
+
+def test_a_damaged_snapshot_stops_the_gate_that_started_with_it(
+    start: Start, tmp_path: Path
+) -> None:
+    path = tmp_path / "known.igx"
+    snapshot.write(make_list([A]), path)
+    path.write_bytes(damage(path))
+    gate = start(path)
+    assert within_time(lambda: refuses(gate, B))
+    assert "known.igx" in gate.inspect(B).detail
+
+
+def test_a_damaged_snapshot_does_not_take_the_place_of_a_good_one(
+    start: Start, tmp_path: Path, log: Any
+) -> None:
+    path = tmp_path / "known.igx"
+    snapshot.write(make_list([A]), path)
+    gate = start(path)
+    other = tmp_path / "other.igx"
+    snapshot.write(make_list([B]), other)
+    replace_by(path, damage(other))
+    assert within_time(lambda: any("not what was written" in str(one) for one in entries(log)))
+    assert refuses(gate, A)
+    assert not refuses(gate, B)
+    replace_by(path, other.read_bytes())
+    assert within_time(lambda: refuses(gate, B))
+
+
+def test_a_merge_meanwhile_loses_nothing(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "known.igx"
+    snapshot.write(make_list([A]), path)
+    gate = start(path)
+    store.change(path, [addition(B)])
+    assert within_time(lambda: refuses(gate, B))
+    store.merge(path, file_format=Format.SNAPSHOT, algorithm=Algorithm.PDQ)
+    for _ in range(20):
+        assert refuses(gate, A)
+        assert refuses(gate, B)
+        time.sleep(0.02)
+
+
+# ── Threads and processes ─────────────────────────────────────────────────────────────────────
+
+
+def watchers() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "initgate lists"]
+
+
+def test_the_thread_ends_with_its_gate(start: Start) -> None:
+    gate = start()
+    before, gone = len(watchers()), weakref.ref(gate)
+    del gate
+    gc.collect()
+    assert gone() is None
+    assert within_time(lambda: len(watchers()) < before)
+
+
+def test_no_thread_runs_where_none_is_wanted(start: Start, tmp_path: Path, log: Any) -> None:
+    before = len(watchers())
+    start()
+    config = tmp_path / "gate.toml"
+    config.write_text(config.read_text().replace("0.05", "0"))
+    kept = load_gate(config, log=log)
+    assert len(watchers()) <= before + 1
+    assert isinstance(kept.check(B), Allowed)
+
+
+def _wait_for_b(gate: Gate, answers: Any) -> None:
+    answers.put(within_time(lambda: refuses(gate, B)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+def test_a_forked_process_takes_up_changes_too(start: Start, file: Path) -> None:
+    gate = start()
+    fork = multiprocessing.get_context("fork")
+    answers = fork.Queue()
+    child = fork.Process(target=_wait_for_b, args=(gate, answers))
+    child.start()
+    store.change(file, [addition(B)])
+    assert answers.get(timeout=2 * SOON)
+    child.join()

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from initgate import store
+from initgate.errors import ListRejected, SourceUnavailable
+from initgate.index import snapshot
+from initgate.lists import Format, changes, dump
+from initgate.model import Algorithm, HashList, ListEntry
+
+OLD = 1_700_000_000  # seconds since 1970
+
+
+def entry(name: str, level: int = 0) -> ListEntry:
+    return ListEntry(Algorithm.PDQ, bytes([level]) * 32, name, 90)
+
+
+@pytest.fixture(params=[Format.CSV, Format.JSONL, Format.SNAPSHOT])
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A list of the entries a and b."""
+    path = tmp_path / f"x.{request.param}"
+    made = [entry("a", 1), entry("b", 2)]
+    if request.param is Format.SNAPSHOT:
+        snapshot.write(HashList.of(made, name="x", algorithm=Algorithm.PDQ), path)
+    else:
+        path.write_bytes(dump(made, request.param))
+    os.utime(path, (OLD, OLD))
+    return path
+
+
+def load(path: Path, *, allow_empty: bool = False) -> list[HashList]:
+    return store.load(
+        path,
+        name="x",
+        file_format=Format(path.suffix[1:]),
+        algorithm=Algorithm.PDQ,
+        allow_empty=allow_empty,
+    )
+
+
+def merge(path: Path) -> int:
+    return store.merge(path, file_format=Format(path.suffix[1:]), algorithm=Algorithm.PDQ)
+
+
+def searched(path: Path) -> list[ListEntry]:
+    parts = load(path)
+    return [one for part in parts for one in part if one.entry not in part.removed]
+
+
+def test_a_list_without_changes_is_itself(file: Path) -> None:
+    (whole,) = load(file)
+    assert [one.entry for one in whole] == ["a", "b"]
+
+
+def test_changes_are_seen_at_once(file: Path) -> None:
+    before = store.stamps(file)
+    store.change(file, [changes.addition(entry("c", 3)), changes.removal("a")])
+    assert store.stamps(file) != before
+    assert searched(file) == [entry("b", 2), entry("c", 3)]
+
+
+def test_a_merged_list_holds_the_changes_and_is_as_old_as_before(file: Path) -> None:
+    store.change(file, [changes.addition(entry("c", 3)), changes.removal("a")])
+    expected = searched(file)
+    assert merge(file) == 2
+    assert searched(file) == expected
+    assert len(load(file)) == 1
+    assert file.stat().st_mtime == OLD
+
+
+def test_changes_that_outlive_their_merging_change_nothing(file: Path) -> None:
+    store.change(file, [changes.addition(entry("c", 3)), changes.removal("a")])
+    expected = searched(file)
+    kept = changes.beside(file).read_bytes()
+    merge(file)
+    changes.beside(file).write_bytes(kept)  # as if it had been killed in between
+    assert set(searched(file)) == set(expected)
+    assert merge(file) == 2
+
+
+def test_a_line_cut_off_by_a_crash_does_not_spoil_the_next(file: Path) -> None:
+    store.change(file, [changes.removal("a")])
+    with changes.beside(file).open("ab") as journal:
+        journal.write(b'{"change": "rem')
+    store.change(file, [changes.removal("b")])
+    assert load(file, allow_empty=True)[0].removed == {"a", "b"}
+
+
+def test_several_writers_lose_nothing(file: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: store.change(file, [changes.addition(entry(f"n{n}"))]), range(40)))
+    assert len(searched(file)) == 42
+
+
+def test_a_malformed_change_rejects_the_list_and_a_merge_leaves_it(file: Path) -> None:
+    before = file.read_bytes()
+    changes.beside(file).write_bytes(b"{}\n")
+    for act in (load, merge):
+        with pytest.raises(ListRejected, match=r"changes"):
+            act(file)
+    assert file.read_bytes() == before
+
+
+def test_a_list_that_cannot_be_changed_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailable):
+        store.change(tmp_path / "nowhere" / "x.csv", [changes.removal("a")])
+
+
+def test_no_entry_is_an_error_unless_it_is_meant(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(dump([], Format.CSV))
+    with pytest.raises(ListRejected, match="allow_empty"):
+        load(path)
+    assert [len(one) for one in load(path, allow_empty=True)] == [0]
+    store.change(path, [changes.addition(entry("a"))])
+    assert searched(path) == [entry("a")]
