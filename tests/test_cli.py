@@ -753,6 +753,15 @@ def test_a_damaged_snapshot_is_told_beside_whole_ones(compiled: Path, tmp_path: 
     assert "initgate lists compile" in first["problem"]
 
 
+def test_the_doctor_reads_snapshots_to_their_ends(compiled: Path, configure: Configure) -> None:
+    file = configure(f'name = "sample-pdq"\npath = "{compiled.as_posix()}"')
+    assert run("doctor", "-c", file).exit_code == 0
+    compiled.write_bytes(compiled.read_bytes()[:-1] + b"x")
+    result = run("doctor", "-c", file)
+    assert result.exit_code == 2
+    assert "is not what was written" in result.stdout
+
+
 def test_the_status_tells_all_of_a_list(config: Path) -> None:
     line = status(config)["sample-pdq"]
     assert 0 <= line.pop("age_s") <= time.time() - PDQ_FILE.stat().st_mtime + 5
@@ -1251,6 +1260,9 @@ def test_these_are_the_commands() -> None:
         "lists build",
         "lists compile",
         "lists verify",
+        "lists add",
+        "lists remove",
+        "lists merge",
         "lists status",
         "audit tail",
         "audit verify",

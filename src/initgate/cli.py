@@ -786,6 +786,12 @@ def _diagnose_list(one: _Loaded) -> Iterator[_Finding]:
     if not one.parts:
         yield _Finding(what, "failure", one.error, _USAGE)
         return
+    if one.settings.file_format is Format.SNAPSHOT:
+        try:
+            snapshot.verify(one.settings.path)
+        except ListRejected as error:
+            yield _Finding(what, "failure", str(error), _USAGE)
+            return
     if one.is_expired:
         says = f"older than max_age, everything is refused: replace {one.settings.path}"
         yield _Finding(what, "failure", says, _OTHER)

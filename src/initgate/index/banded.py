@@ -121,9 +121,9 @@ class Banded:
         """See :class:`initgate.index.hits.Engine`."""
         layout = self.postings.layout
         most = (self._scan - cost.probing(layout, threshold)) / cost.CANDIDATE
-        if most <= 0:
+        at_once = _PROBES_AT_ONCE // layout.probes(threshold)
+        if most <= 0 or not at_once:
             return self._flat.search(queries, threshold)
-        at_once = max(1, _PROBES_AT_ONCE // layout.probes(threshold))
         parts = []
         for start in range(0, len(queries), at_once):
             chunk = queries[start : start + at_once]

@@ -91,7 +91,7 @@ class Layout:
         tables = np.ascontiguousarray(_tables(self).transpose(2, 0, 1))
         places = [np.flatnonzero(one.any(axis=1)) for one in tables]  # bytes that a band looks at
         for start in range(0, len(codes), _CHUNK):
-            chunk = np.ascontiguousarray(codes[start : start + _CHUNK].T)
+            chunk = codes[start : start + _CHUNK].T.astype(np.intp, order="C")
             for band in range(self.bands):
                 filled = columns[band, start : start + _CHUNK]
                 filled[:] = 0
