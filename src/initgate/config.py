@@ -144,6 +144,10 @@ class GateSettings(_Frozen):
     max_frames: int = Field(default=Limits().max_frames, ge=1)
     """Most frames of an animation or pictures of a batch."""
 
+    jpeg: Literal["full", "reduced"] = "full"
+    """How JPEG files are decoded: ``full``, or ``reduced``: large ones smaller and sooner, where
+    all lists are of PDQ or digests. It lets pass what a JPEG made for the purpose hides."""
+
     @property
     def limits(self) -> Limits:
         """What an input may cost."""

@@ -11,9 +11,10 @@ from initgate.audit import Journal
 from initgate.canary import Canary
 from initgate.errors import AuditUnavailable, ImageUnreadable
 from initgate.hashing import hash_bytes, hash_orientations
-from initgate.image import Limits, decode
+from initgate.image import Limits, decode, file_bytes
 from initgate.index import Index
 from initgate.model import (
+    Algorithm,
     Allowed,
     Context,
     Decision,
@@ -46,6 +47,8 @@ class Gate:
         stopwatch: Seconds of a monotonic clock.
         new_id: A fresh decision id.
         log: A structlog logger.
+        reduce_jpegs: Look at JPEG files as small as PDQ stands it. No effect with other perceptual
+            algorithms, which do not stand it.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Gate:
         stopwatch: Callable[[], float],
         new_id: Callable[[], str],
         log: Any,
+        reduce_jpegs: bool = False,
     ) -> None:
         self.limits = limits
         self.policy = policy
@@ -72,6 +76,7 @@ class Gate:
         self._stopwatch = stopwatch
         self._new_id = new_id
         self._log = log
+        self._reduce_jpegs = reduce_jpegs
         self._is_proven = self.prove()
 
     def check(self, image: object, *, context: Context = _NOWHERE) -> Verdict:
@@ -108,8 +113,6 @@ class Gate:
         started = self._stopwatch()
         try:
             decision = self._unfit(started) or self._look(image, started)
-        except ImageUnreadable as error:
-            decision = self._decide(Reason.UNREADABLE, started, detail=str(error))
         except Exception as error:  # noqa: BLE001  # the one broad net: whatever failed, it refuses
             self._say("error", "fault", exc_info=error)
             decision = self._decide(Reason.FAULT, started, detail=type(error).__name__)
@@ -126,15 +129,31 @@ class Gate:
         return None
 
     def _look(self, image: object, started: float) -> Decision:
-        # (1) decode
-        picture = decode(image, limits=self.limits)
+        # A digest needs no pixels: a listed file is refused though none can be had of it.
+        data = file_bytes(image)
+        hashes = self._hash_file(data)
+        try:
+            # (1) decode
+            picture = decode(
+                image if data is None else data,
+                limits=self.limits,
+                reduce_jpegs=self._reduce_jpegs and self._perceptual == [Algorithm.PDQ],
+            )
+        except ImageUnreadable as error:
+            return self._judge_unread(hashes, str(error), started)
         # (2) views, (3) hash
-        hashes = self._hash(picture)
-        # (4) search
+        hashes += self._hash(picture)
+        # (4) search: once, also if a digest is listed, so that no list answers before another
         found = self._index.search(hashes, thresholds=self.policy.thresholds)
         # (5) decide
         reason = self.policy.judge(found.matches) if found.searched else Reason.NO_LIST
         return self._decide(reason, started, matches=found.matches)
+
+    def _judge_unread(self, digests: list[Hash], why: str, started: float) -> Decision:
+        found = self._index.search(digests, thresholds=self.policy.thresholds)
+        is_listed = self.policy.judge(found.matches) is Reason.MATCH
+        reason = Reason.MATCH if is_listed else Reason.UNREADABLE
+        return self._decide(reason, started, matches=found.matches, detail=why)
 
     def prove(self) -> bool:
         """Looks the canary up by the full path.
@@ -145,7 +164,8 @@ class Gate:
         thresholds = {one.name: one.algorithm.default_threshold for one in self._canary.lists}
         try:
             picture = decode(self._canary.data, limits=Limits())
-            found = self._index.search(self._hash(picture), thresholds=thresholds)
+            hashes = self._hash_file(self._canary.data) + self._hash(picture)
+            found = self._index.search(hashes, thresholds=thresholds)
         except Exception as error:  # noqa: BLE001  # a self-test that fails has failed
             self._say("error", "canary fault", exc_info=error)
             return False
@@ -155,13 +175,17 @@ class Gate:
             self._say("error", "canary lost", algorithms=algorithms)
         return not lost
 
-    def _hash(self, picture: Picture) -> list[Hash]:
-        perceptual = [one for one in self._index.algorithms if not one.is_digest]
+    @property
+    def _perceptual(self) -> list[Algorithm]:
+        return [one for one in self._index.algorithms if not one.is_digest]
+
+    def _hash_file(self, data: bytes | None) -> list[Hash]:
         digests = [one for one in self._index.algorithms if one.is_digest]
+        return [] if data is None else [hash_bytes(data, algorithm) for algorithm in digests]
+
+    def _hash(self, picture: Picture) -> list[Hash]:
         hashes: list[Hash] = []
-        if picture.data is not None:
-            hashes += [hash_bytes(picture.data, algorithm) for algorithm in digests]
-        if perceptual:
+        if perceptual := self._perceptual:
             for view in views(picture):
                 for algorithm in perceptual:
                     hashes += hash_orientations(view, algorithm)

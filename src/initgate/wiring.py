@@ -90,6 +90,7 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
         stopwatch=time.perf_counter,
         new_id=lambda: str(uuid_utils.uuid7()),
         log=log or make_log(settings.log.level),
+        reduce_jpegs=settings.gate.jpeg == "reduced",
     )
 
 
