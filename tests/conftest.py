@@ -106,6 +106,7 @@ def make_gate(sink: MemorySink, log: Any) -> MakeGate:
         clock: Callable[[], datetime] = lambda: NOW,
         audit: AuditSink = sink,
         logger: Any = log,
+        reduce_jpegs: bool = False,
     ) -> Gate:
         policy = Policy(
             lists=policies
@@ -137,6 +138,7 @@ def make_gate(sink: MemorySink, log: Any) -> MakeGate:
             stopwatch=lambda: 0.0,
             new_id=lambda: f"decision-{next(numbers)}",
             log=logger,
+            reduce_jpegs=reduce_jpegs,
         )
 
     return make

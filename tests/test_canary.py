@@ -21,7 +21,7 @@ def test_the_hash_is_the_pictures(algorithm: Algorithm) -> None:
     if algorithm.is_digest:
         made = hash_bytes(canary.data, algorithm)
     else:
-        made = hash_upright(decode(canary.data, limits=Limits()).pixels[0].rgb, algorithm)
+        made = hash_upright(decode(canary.data, limits=Limits()).pixels[0].levels, algorithm)
     assert canary.lists[0].codes.tobytes() == made.code
 
 
@@ -31,7 +31,7 @@ def test_an_algorithm_in_use_twice_has_one_canary() -> None:
 
 
 def test_the_picture_has_structure() -> None:
-    rgb = decode(load_canary([]).data, limits=Limits()).pixels[0].rgb
+    rgb = decode(load_canary([]).data, limits=Limits()).pixels[0].levels
     quality = hash_upright(rgb, Algorithm.PDQ).quality
     assert quality is not None
     assert quality >= 80

@@ -24,14 +24,16 @@ from disguises import (
     animation,
     opened,
     other,
+    save,
 )
+from numpy.typing import NDArray
 from PIL import Image
 from samples import LISTED, UNLISTED, photo
 
 from initgate import Allowed, Gate, Reason
 from initgate.hashing import pdq
 from initgate.image import Limits, decode
-from initgate.testing import make_list
+from initgate.testing import make_list, scene
 
 ANY_FILE = LOSSLESS | LOSSY | STRONG
 DISGUISED_UNLISTED = ("flower", "coins", "page")
@@ -217,6 +219,44 @@ def test_looks_at_what_is_left_of_an_object_whose_file_is_closed(
     assert_passes(sample_gate, picture)
 
 
+# ── Reduced JPEGs ─────────────────────────────────────────────────────────────────────────────
+
+
+def clipped_jpeg(grey: NDArray[np.uint8]) -> bytes:
+    """A JPEG that shows a picture only where decoding clips: the mean of every block is 0.
+
+    Each level becomes a block of 8×8 in which so much goes up as down. The half below 0 is clipped,
+    the upper half shows. Coefficients that large cannot be encoded: the table by which they are
+    multiplied is changed in the finished file.
+    """
+    wave = np.array([1, -1, -1, 1, 1, -1, -1, 1])  # the 5th term of the DCT and no other
+    amplitude = np.kron(grey // 16, np.ones((8, 8))) * np.tile(wave, grey.shape[1])
+    data = save(Image.fromarray((128 - 8 + amplitude).astype(np.uint8)), "JPEG", qtables=[[1] * 64])
+    return data.replace(bytes([1] * 64), bytes([16] * 64))
+
+
+def test_full_decoding_sees_what_a_jpeg_shows_by_clipping_and_reduced_decoding_does_not(
+    make_gate: MakeGate,
+) -> None:
+    drawn = scene(1, height=128, width=160)
+    forged = clipped_jpeg(np.asarray(Image.fromarray(drawn).convert("L")))
+    assert make_gate([make_list([drawn])]).inspect(forged).reason is Reason.MATCH
+    # The limit that docs/adr/0013-reduced-jpeg-decode.md tells, and why it is no default.
+    reducing = make_gate([make_list([drawn])], reduce_jpegs=True)
+    assert reducing.inspect(forged).reason is Reason.NO_MATCH
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_reduced_decoding_refuses_a_listed_photo_in_a_large_jpeg(
+    make_gate: MakeGate, name: str
+) -> None:
+    listed = photo(name)
+    gate = make_gate([make_list([np.asarray(listed)])], reduce_jpegs=True)
+    for quality in (95, 40):
+        larger = listed.resize((1300, 1300 * listed.height // listed.width))
+        assert_recognised(gate, save(larger, "JPEG", quality=quality), "0")
+
+
 # ── What must pass ────────────────────────────────────────────────────────────────────────────
 
 
@@ -277,7 +317,7 @@ def nearest_reading(image: object, picture: Image.Image) -> int:
     """The least distance in bits of a reading's PDQ from that of the RGB picture."""
     wanted = np.frombuffer(pdq.upright(np.asarray(picture))[0], np.uint8)
     return min(
-        int(np.unpackbits(np.frombuffer(pdq.upright(pixels.rgb)[0], np.uint8) ^ wanted).sum())
+        int(np.unpackbits(np.frombuffer(pdq.upright(pixels.levels)[0], np.uint8) ^ wanted).sum())
         for pixels in decode(image, limits=Limits()).pixels
     )
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,15 +18,16 @@ from PIL import Image
 from samples import SHARED_DATA
 from structlog.testing import LogCapture
 
-from initgate import Action, Algorithm, Allowed, AuditUnavailable, Context, Reason, Refused
+from initgate import Action, Algorithm, Allowed, AuditUnavailable, Context, Gate, Reason, Refused
 from initgate.audit import chain
 from initgate.canary import load_canary
-from initgate.hashing import pdq
+from initgate.hashing import hash_bytes, pdq
 from initgate.image import Limits, decode, encode
-from initgate.index import Index
-from initgate.model import HashList, ListEntry
+from initgate.index import Found, Index
+from initgate.model import Hash, HashList, ListEntry, Picture, View
 from initgate.policy import Encoded, Fallback, ListPolicy
 from initgate.testing import MemorySink, make_list, scene
+from initgate.views import views
 
 LISTED, UNLISTED = scene(1), scene(2)
 LIST = make_list([LISTED])
@@ -110,6 +111,109 @@ def test_allows_unlisted_bytes_when_only_digests_are_listed(make_gate: MakeGate)
         [ListEntry(Algorithm.MD5, bytes(16), "a")], name="digests", algorithm=Algorithm.MD5
     )
     assert make_gate([digests]).inspect(encode(UNLISTED, "PNG")).reason is Reason.NO_MATCH
+
+
+BROKEN = encode(LISTED, "PNG")[:-200]
+LARGE = encode(LISTED, "PNG")
+
+
+def digest_list(data: bytes, algorithm: Algorithm = Algorithm.SHA256) -> HashList:
+    entry = ListEntry(algorithm, hash_bytes(data, algorithm).code, "a")
+    return HashList.of([entry], name="digests", algorithm=algorithm)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+@pytest.mark.parametrize("unreadable", Fallback)
+@pytest.mark.parametrize("algorithm", [one for one in Algorithm if one.is_digest])
+def test_refuses_a_listed_file_that_it_cannot_read(
+    make_gate: MakeGate, algorithm: Algorithm, unreadable: Fallback, kind: Callable[[bytes], object]
+) -> None:
+    gate = make_gate([LIST, digest_list(BROKEN, algorithm)], unreadable=unreadable)
+    decision = gate.inspect(kind(BROKEN))
+    assert (decision.reason, decision.verdict) == (Reason.MATCH, Refused("decision-1"))
+    assert [match.list for match in decision.matches] == ["digests"]
+    assert decision.detail  # what kept it from being read
+
+
+def test_refuses_a_listed_file_that_is_too_large(make_gate: MakeGate) -> None:
+    gate = make_gate(
+        [digest_list(LARGE)],
+        unreadable=Fallback.ALLOW,
+        limits=Limits(max_bytes=len(LARGE) - 1),
+    )
+    assert gate.inspect(LARGE).reason is Reason.MATCH
+
+
+@pytest.mark.parametrize("unreadable", Fallback)
+def test_a_file_that_it_cannot_read_is_not_known_by_a_flagging_list(
+    make_gate: MakeGate, unreadable: Fallback
+) -> None:
+    policies = {"digests": ListPolicy(0, action=Action.FLAG)}
+    gate = make_gate([digest_list(BROKEN)], policies=policies, unreadable=unreadable)
+    decision = gate.inspect(BROKEN)
+    assert decision.reason is Reason.UNREADABLE
+    assert isinstance(decision.verdict, Allowed) == (unreadable is Fallback.ALLOW)
+    assert [match.list for match in decision.matches] == ["digests"]
+
+
+def test_a_listed_digest_does_not_keep_it_from_looking(make_gate: MakeGate) -> None:
+    data = encode(LISTED, "PNG")
+    decision = make_gate([LIST, digest_list(data)]).inspect(data)
+    assert {match.list for match in decision.matches} == {"test", "digests"}
+
+
+def test_searches_once(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode(LISTED, "PNG")
+    gate = make_gate([LIST, digest_list(data)])
+    asked: list[int] = []
+    search = Index.search
+
+    def counted(self: Index, hashes: Sequence[Hash], **options: Any) -> Found:
+        asked.append(len(hashes))
+        return search(self, hashes, **options)
+
+    monkeypatch.setattr(Index, "search", counted)
+    gate.inspect(data)
+    assert asked == [9]  # the digest and eight orientations
+
+
+# ── Reduced JPEGs ─────────────────────────────────────────────────────────────────────────────
+
+JPEG = encode(scene(1, height=1100, width=1200), "JPEG")
+
+
+def sizes_seen(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> set[tuple[int, ...]]:
+    """Of the views that are made of a large JPEG file."""
+    seen: set[tuple[int, ...]] = set()
+
+    def watched(picture: Picture) -> Iterator[View]:
+        for view in views(picture):
+            seen.add(view.levels.shape)
+            yield view
+
+    monkeypatch.setattr("initgate.gate.views", watched)
+    assert gate.inspect(JPEG).reason is Reason.MATCH
+    return seen
+
+
+def test_reduces_jpegs_if_told_to(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = make_gate([LIST, digest_list(b"")], reduce_jpegs=True)
+    assert sizes_seen(monkeypatch, gate) == {(550, 600, 3)}
+
+
+def test_reduces_no_jpegs_by_itself(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sizes_seen(monkeypatch, make_gate([LIST])) == {(1100, 1200, 3)}
+
+
+def test_reduces_no_jpegs_for_hashes_that_do_not_stand_it(
+    make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_list([UNLISTED], name="other", algorithm=Algorithm.DHASH64)
+    gate = make_gate([LIST, other], reduce_jpegs=True)
+    assert sizes_seen(monkeypatch, gate) == {(1100, 1200, 3)}
+
+
+# ── What is searched ──────────────────────────────────────────────────────────────────────────
 
 
 def test_refuses_when_nothing_was_searched(make_gate: MakeGate) -> None:
@@ -428,7 +532,7 @@ def _reference() -> list[Any]:
 @pytest.mark.parametrize(("file", "expected"), _reference())
 def test_agrees_with_the_reference_hasher(file: str, expected: str) -> None:
     data = (SHARED_DATA / "pdq" / file).read_bytes()
-    rgb = decode(data, limits=Limits()).pixels[0].rgb
+    rgb = decode(data, limits=Limits()).pixels[0].levels
     code, quality = pdq.upright(rgb)
     wanted = np.frombuffer(bytes.fromhex(expected), np.uint8)
     distance = np.unpackbits(np.frombuffer(code, np.uint8) ^ wanted).sum()

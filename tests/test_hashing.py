@@ -110,6 +110,42 @@ def test_a_hash_is_what_the_imagehash_library_prints(
     assert hash_upright(SCENE, algorithm).code.hex() == printed
 
 
+@pytest.mark.parametrize("algorithm", PERCEPTUAL)
+@given(seed=st.integers(0, 2**32 - 1), height=st.integers(1, 99), width=st.integers(1, 99))
+def test_a_grey_picture_has_the_hashes_of_its_repetition_in_three_colours(
+    algorithm: Algorithm, *, seed: int, height: int, width: int
+) -> None:
+    grey = noise(seed, height, width)[..., 0]
+    in_colours = np.dstack([grey] * 3)
+    made, wanted = (
+        list(hash_orientations(View("picture", levels), algorithm)) for levels in (grey, in_colours)
+    )
+    assert made == wanted
+    assert hash_upright(grey, algorithm) == hash_upright(in_colours, algorithm)
+
+
+@pytest.mark.parametrize("algorithm", [one for one in PERCEPTUAL if one is not Algorithm.PDQ])
+@given(seed=st.integers(0, 2**32 - 1), height=st.integers(1, 99), width=st.integers(1, 99))
+def test_an_orientation_of_the_imagehash_library_is_that_of_the_turned_colours(
+    algorithm: Algorithm, *, seed: int, height: int, width: int
+) -> None:
+    rgb = noise(seed, height, width)
+    for made, how in zip(
+        hash_orientations(View("picture", rgb), algorithm),
+        (PILLOW[name] for name in ORIENTATIONS),
+        strict=True,
+    ):
+        assert made.code == hash_upright(turn(rgb, how), algorithm).code
+
+
+def test_a_view_of_a_shrunk_picture_has_the_hash_of_the_full_one() -> None:
+    full = scene(1, height=64, width=80).repeat(8, axis=0).repeat(8, axis=1)[:509, :635]
+    shrunk = View("picture", scene(1, height=64, width=80), (509, 635), 8)
+    assert list(hash_orientations(shrunk, Algorithm.PDQ)) == list(
+        hash_orientations(View("picture", full), Algorithm.PDQ)
+    )
+
+
 def test_a_query_of_pdq_knows_its_quality() -> None:
     for made in hash_orientations(View("picture", SCENE), Algorithm.PDQ):
         assert made.quality == hash_upright(SCENE, Algorithm.PDQ).quality

@@ -17,8 +17,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from initgate.errors import ImageUnreadable
-from initgate.image import Limits, _describe, decode, encode, is_pil, snapshot, to_pil
-from initgate.model import Picture
+from initgate.image import (
+    Limits,
+    _array,
+    _describe,
+    decode,
+    encode,
+    file_bytes,
+    is_pil,
+    snapshot,
+    to_pil,
+)
+from initgate.model import Picture, Pixels
 from initgate.testing import scene
 
 LIMITS = Limits()
@@ -62,11 +72,9 @@ def looks(source: object) -> bool:
     assert isinstance(picture, Picture)
     assert picture.pixels
     for pixels in picture.pixels:
-        assert pixels.rgb.dtype == np.uint8
-        assert pixels.rgb.ndim == 3
-        assert pixels.rgb.shape[2] == 3
-        assert pixels.rgb.flags.c_contiguous
-        assert pixels.alpha is None or pixels.alpha.shape == pixels.rgb.shape[:2]
+        assert pixels.levels.dtype == np.uint8
+        assert pixels.levels.shape[2:] in {(), (3,)}
+        assert pixels.alpha is None or pixels.alpha.shape == pixels.levels.shape[:2]
     return True
 
 
@@ -81,16 +89,47 @@ def test_reads_every_format(file_format: str) -> None:
 @pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF"])
 def test_reads_the_pixels_as_they_are(file_format: str) -> None:
     (pixels,) = decode(FILES[file_format], limits=LIMITS).pixels
-    assert np.array_equal(pixels.rgb, SCENE)
+    assert np.array_equal(pixels.levels, SCENE)
 
 
-def test_keeps_the_bytes_for_digests() -> None:
-    assert decode(bytearray(FILES["PNG"]), limits=LIMITS).data == FILES["PNG"]
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_file_is_its_bytes(kind: Any) -> None:
+    assert file_bytes(kind(FILES["PNG"])) == FILES["PNG"]
 
 
-@pytest.mark.parametrize("source", [PICTURE, SCENE], ids=["object", "array"])
+@pytest.mark.parametrize("source", [PICTURE, SCENE, "a.png"], ids=["object", "array", "path"])
 def test_an_input_that_is_no_file_has_no_bytes(source: object) -> None:
-    assert decode(source, limits=LIMITS).data is None
+    assert file_bytes(source) is None
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "La"])
+def test_a_grey_object_is_one_plane(mode: str) -> None:
+    picture = PICTURE.convert("L").convert("LA").convert(mode)
+    wanted = np.asarray(picture.convert("L") if mode == "1" else PICTURE.convert("L"))
+    assert np.array_equal(decode(picture, limits=LIMITS).pixels[0].levels, wanted)
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (48, 64, 1), (1, 48, 64), (48, 64, 2)])
+def test_a_grey_array_is_one_plane(shape: tuple[int, ...]) -> None:
+    (pixels,) = decode(np.full(shape, 99, np.uint8), limits=LIMITS).pixels
+    assert pixels.levels.shape == (48, 64)
+
+
+def test_a_grey_object_with_a_transparent_level_has_an_alpha() -> None:
+    picture = PICTURE.convert("L")
+    picture.info["transparency"] = int(SCENE[0, 0].mean())
+    (pixels,) = decode(picture, limits=LIMITS).pixels
+    opaque = np.asarray(picture) != picture.info["transparency"]
+    assert pixels.alpha is not None
+    assert np.array_equal(pixels.alpha > 0, opaque)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "LA", "CMYK", "I;16"])
+@pytest.mark.parametrize("size", [(700, 800), (300_000, 2)])
+def test_a_large_object_is_read_as_it_is(mode: str, size: tuple[int, int]) -> None:
+    colours = np.random.default_rng(1).integers(0, 256, (*size[::-1], 4), np.uint8)
+    picture = Image.fromarray(colours).convert("L" if mode == "I;16" else "RGB").convert(mode)
+    assert np.array_equal(_array(picture), np.asarray(picture))
 
 
 def test_an_opaque_picture_has_no_alpha() -> None:
@@ -127,13 +166,85 @@ def test_does_not_change_an_array() -> None:
 
 def test_reads_booleans_as_black_and_white() -> None:
     (pixels,) = decode(SCENE[:, :, 0] > 99, limits=LIMITS).pixels
-    assert set(np.unique(pixels.rgb)) == {0, 255}
+    assert set(np.unique(pixels.levels)) == {0, 255}
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 4, 5])
 def test_reads_a_tiny_picture(side: int) -> None:
     assert looks(np.zeros((side, side, 3), np.uint8))
     assert looks(save(Image.new("RGB", (side, side)), "PNG"))
+
+
+# ── JPEG files decoded smaller ────────────────────────────────────────────────────────────────
+
+
+def reduced(size: tuple[int, int], mode: str = "RGB", **options: Any) -> list[Pixels]:
+    """What is left of a JPEG file of a size."""
+    data = save(PICTURE.resize(size).convert(mode), "JPEG", **options)
+    return list(decode(data, limits=LIMITS, reduce_jpegs=True).pixels)
+
+
+@pytest.mark.parametrize(
+    ("size", "scale", "left"),
+    [
+        ((1023, 2000), 1, (2000, 1023)),
+        ((1024, 1024), 2, (512, 512)),
+        ((1025, 1100), 2, (550, 513)),
+        ((2047, 2055), 2, (1028, 1024)),
+        ((2049, 2048), 4, (512, 513)),
+        ((4097, 4103), 8, (513, 513)),
+        ((9, 9000), 1, (9000, 9)),
+    ],
+)
+def test_a_reduced_jpeg_keeps_512_pixels_of_its_shorter_side(
+    size: tuple[int, int], scale: int, left: tuple[int, int]
+) -> None:
+    (pixels,) = reduced(size)
+    assert pixels.levels.shape[:2] == left
+    assert (pixels.full, pixels.scale) == (size[::-1], scale)
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_reduced_jpeg_may_have_any_colours(mode: str, progressive: bool) -> None:
+    for pixels in reduced((1100, 1200), mode, progressive=progressive):
+        assert pixels.levels.shape[:2] == (600, 550)
+        assert (pixels.full, pixels.scale) == ((1200, 1100), 2)
+
+
+def test_a_jpeg_is_not_reduced_unless_asked() -> None:
+    data = save(PICTURE.resize((1100, 1200)), "JPEG")
+    (pixels,) = decode(data, limits=LIMITS).pixels
+    assert (pixels.levels.shape, pixels.full, pixels.scale) == ((1200, 1100, 3), None, 1)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP", "MPO"])
+def test_another_file_is_not_reduced(file_format: str) -> None:
+    large = PICTURE.resize((1100, 1200))
+    more = {"save_all": True, "append_images": [large]} if file_format == "MPO" else {}
+    data = save(large, file_format, **more)
+    for pixels in decode(data, limits=LIMITS, reduce_jpegs=True).pixels:
+        assert (pixels.levels.shape, pixels.full) == ((1200, 1100, 3), None)
+
+
+def test_an_object_is_not_reduced() -> None:
+    lazy = opened(save(PICTURE.resize((1100, 1200)), "JPEG"))
+    for pixels in decode(lazy, limits=LIMITS, reduce_jpegs=True).pixels:
+        assert pixels.levels.shape == (1200, 1100, 3)
+    assert lazy.size == (1100, 1200)
+
+
+def test_a_reduced_jpeg_counts_with_all_its_pixels() -> None:
+    data = save(PICTURE.resize((1100, 1200)), "JPEG")
+    assert decode(data, limits=Limits(max_pixels=1100 * 1200), reduce_jpegs=True).pixels
+    with pytest.raises(ImageUnreadable, match="max_pixels"):
+        decode(data, limits=Limits(max_pixels=1100 * 1200 - 1), reduce_jpegs=True)
+
+
+def test_a_reduced_jpeg_that_is_cut_is_unreadable() -> None:
+    data = save(PICTURE.resize((1100, 1200)), "JPEG")
+    with pytest.raises(ImageUnreadable):
+        decode(data[: len(data) // 2], limits=LIMITS, reduce_jpegs=True)
 
 
 # ── What is not ───────────────────────────────────────────────────────────────────────────────
@@ -287,7 +398,7 @@ def test_a_header_without_pixels_is_unreadable(header: Any, size: tuple[int, int
 
 def test_as_many_bytes_as_allowed_are_read() -> None:
     data = FILES["PNG"]
-    assert decode(data, limits=Limits(max_bytes=len(data))).data == data
+    assert decode(data, limits=Limits(max_bytes=len(data))).pixels
 
 
 def test_a_byte_more_is_unreadable() -> None:
@@ -431,7 +542,7 @@ def test_an_object_of_any_mode_and_size_is_read(mode: str, width: int, height: i
 
 
 def test_png_and_back_is_the_same_picture() -> None:
-    assert np.array_equal(decode(encode(SCENE, "PNG"), limits=LIMITS).pixels[0].rgb, SCENE)
+    assert np.array_equal(decode(encode(SCENE, "PNG"), limits=LIMITS).pixels[0].levels, SCENE)
 
 
 def test_an_array_becomes_an_object() -> None:

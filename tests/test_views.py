@@ -25,7 +25,7 @@ def by_name(*pixels: Pixels) -> dict[str, View]:
 def test_an_opaque_picture_has_one_view() -> None:
     (view,) = views(Picture((Pixels(SCENE),)))
     assert view.name == "picture"
-    assert view.rgb is SCENE
+    assert view.levels is SCENE
 
 
 def test_a_transparent_picture_has_four() -> None:
@@ -43,11 +43,11 @@ def test_a_view_tells_frame_and_reading() -> None:
 
 
 def test_the_colours_under_the_alpha_are_untouched() -> None:
-    assert np.array_equal(by_name(Pixels(SCENE, ALPHA * 0))["picture"].rgb, SCENE)
+    assert np.array_equal(by_name(Pixels(SCENE, ALPHA * 0))["picture"].levels, SCENE)
 
 
 def test_the_alpha_is_a_grey_picture() -> None:
-    assert np.array_equal(by_name(Pixels(SCENE, ALPHA))["alpha"].rgb, np.dstack([ALPHA] * 3))
+    assert by_name(Pixels(SCENE, ALPHA))["alpha"].levels is ALPHA
 
 
 @pytest.mark.parametrize(("name", "ground"), [("on white", "white"), ("on black", "black")])
@@ -57,7 +57,21 @@ def test_a_composite_is_pillows_to_within_a_level(name: str, ground: str, seed: 
     backdrop = Image.new("RGBA", (16, 16), ground)
     expected = np.asarray(Image.alpha_composite(backdrop, Image.fromarray(rgba)).convert("RGB"))
     view = by_name(Pixels(np.ascontiguousarray(rgba[:, :, :3]), rgba[:, :, 3]))[name]
-    assert int(np.abs(view.rgb.astype(int) - expected.astype(int)).max()) <= 1
+    assert int(np.abs(view.levels.astype(int) - expected.astype(int)).max()) <= 1
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_grey_picture_looks_as_in_colours(seed: int) -> None:
+    grey, alpha = np.random.default_rng(seed).integers(0, 256, (2, 16, 20), np.uint8)
+    in_colours = by_name(Pixels(np.dstack([grey] * 3), alpha))
+    for name, view in by_name(Pixels(grey, alpha)).items():
+        assert view.levels.shape == (16, 20)
+        assert np.array_equal(in_colours[name].levels.reshape(16, 20, -1)[..., 0], view.levels)
+
+
+def test_a_view_tells_how_far_its_frame_was_shrunk() -> None:
+    (view,) = views(Picture((Pixels(SCENE, full=(64, 79), scale=2),)))
+    assert (view.full, view.scale) == ((64, 79), 2)
 
 
 @pytest.mark.parametrize("level", [0, 255])
@@ -65,5 +79,5 @@ def test_full_and_no_opacity_are_exact(level: int) -> None:
     found = by_name(Pixels(SCENE, np.full((32, 40), level, np.uint8)))
     white = SCENE if level else np.full_like(SCENE, 255)
     black = SCENE if level else np.zeros_like(SCENE)
-    assert np.array_equal(found["on white"].rgb, white)
-    assert np.array_equal(found["on black"].rgb, black)
+    assert np.array_equal(found["on white"].levels, white)
+    assert np.array_equal(found["on black"].levels, black)

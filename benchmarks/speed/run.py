@@ -352,7 +352,7 @@ def _table(title: str, sizes: Iterable[int]) -> Table:
 
 def remarks(hashes: Sequence[Hash], photo: bytes, recalls: Mapping[int, Recall]) -> list[str]:
     """What the numbers mean, as far as it follows from the run."""
-    rgb = decode(photo, limits=Limits()).pixels[0].rgb
+    rgb = decode(photo, limits=Limits()).pixels[0].levels
     turned = farthest(hashes, peers.turned_hashes(rgb))
     dihedral = farthest(hashes, peers.dihedral_hashes(rgb))
     expected = sum(one.expected for one in recalls.values())

@@ -147,6 +147,10 @@ class GateSettings(_Frozen):
     reload_seconds: float = Field(default=2.0, ge=0)
     """How often to look whether a list has changed on disk; 0 for never."""
 
+    jpeg: Literal["full", "reduced"] = "full"
+    """How JPEG files are decoded: ``full``, or ``reduced``: large ones smaller and sooner, where
+    all lists are of PDQ or digests. It lets pass what a JPEG made for the purpose hides."""
+
     @property
     def limits(self) -> Limits:
         """What an input may cost."""

@@ -12,7 +12,7 @@ from initgate.audit import Journal
 from initgate.canary import Canary
 from initgate.errors import AuditUnavailable, ImageUnreadable
 from initgate.hashing import hash_bytes, hash_orientations
-from initgate.image import Limits, decode
+from initgate.image import Limits, decode, file_bytes
 from initgate.index import Index
 from initgate.model import (
     Algorithm,
@@ -63,6 +63,8 @@ class Gate:
         stopwatch: Seconds of a monotonic clock.
         new_id: A fresh decision id.
         log: A structlog logger.
+        reduce_jpegs: Look at JPEG files as small as PDQ stands it. No effect with other perceptual
+            algorithms, which do not stand it.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Gate:
         stopwatch: Callable[[], float],
         new_id: Callable[[], str],
         log: Any,
+        reduce_jpegs: bool = False,
     ) -> None:
         self.limits = limits
         self.policy = policy
@@ -87,6 +90,7 @@ class Gate:
         self._stopwatch = stopwatch
         self._new_id = new_id
         self._log = log
+        self._reduce_jpegs = reduce_jpegs
         self._doubt = "" if self.prove() else _DOCTOR
 
     @property
@@ -155,8 +159,6 @@ class Gate:
         started, shelf = self._stopwatch(), self._shelf
         try:
             decision = self._unfit(shelf, started) or self._look(image, shelf, started)
-        except ImageUnreadable as error:
-            decision = self._decide(Reason.UNREADABLE, started, detail=str(error))
         except Exception as error:  # noqa: BLE001  # the one broad net: whatever failed, it refuses
             self._say("error", "fault", exc_info=error)
             decision = self._decide(Reason.FAULT, started, detail=type(error).__name__)
@@ -173,15 +175,34 @@ class Gate:
         return None
 
     def _look(self, image: object, shelf: Shelf, started: float) -> Decision:
-        # (1) decode
-        picture = decode(image, limits=self.limits)
+        algorithms = shelf.index.algorithms
+        # A digest needs no pixels: a listed file is refused though none can be had of it.
+        data = file_bytes(image)
+        hashes = _hash_file(data, algorithms)
+        try:
+            # (1) decode
+            picture = decode(
+                image if data is None else data,
+                limits=self.limits,
+                reduce_jpegs=self._reduce_jpegs and _perceptual(algorithms) == [Algorithm.PDQ],
+            )
+        except ImageUnreadable as error:
+            return self._judge_unread(hashes, shelf, str(error), started)
         # (2) views, (3) hash
-        hashes = _hash(picture, shelf.index.algorithms)
-        # (4) search
+        hashes += _hash(picture, algorithms)
+        # (4) search: once, also if a digest is listed, so that no list answers before another
         found = shelf.index.search(hashes, thresholds=self.policy.thresholds)
         # (5) decide
         reason = self.policy.judge(found.matches) if found.searched else Reason.NO_LIST
         return self._decide(reason, started, matches=found.matches)
+
+    def _judge_unread(
+        self, digests: list[Hash], shelf: Shelf, why: str, started: float
+    ) -> Decision:
+        found = shelf.index.search(digests, thresholds=self.policy.thresholds)
+        is_listed = self.policy.judge(found.matches) is Reason.MATCH
+        reason = Reason.MATCH if is_listed else Reason.UNREADABLE
+        return self._decide(reason, started, matches=found.matches, detail=why)
 
     def prove(self) -> bool:
         """Looks the canary up by the full path.
@@ -195,15 +216,16 @@ class Gate:
         thresholds = {one.name: one.algorithm.default_threshold for one in self._canary.lists}
         try:
             picture = decode(self._canary.data, limits=Limits())
-            hashes = _hash(picture, shelf.index.algorithms)
+            algorithms = shelf.index.algorithms
+            hashes = _hash_file(self._canary.data, algorithms) + _hash(picture, algorithms)
             found = shelf.index.search(hashes, thresholds=thresholds)
         except Exception as error:  # noqa: BLE001  # a self-test that fails has failed
             self._say("error", "canary fault", exc_info=error)
             return False
         lost = sorted(thresholds.keys() - {match.list for match in found.matches})
         if lost:
-            algorithms = [name.rpartition(".")[2] for name in lost]
-            self._say("error", "canary lost", algorithms=algorithms)
+            names = [name.rpartition(".")[2] for name in lost]
+            self._say("error", "canary lost", algorithms=names)
         return not lost
 
     def _decide(
@@ -276,13 +298,19 @@ class Gate:
             getattr(self._log, level)(event, **fields)
 
 
+def _perceptual(algorithms: Iterable[Algorithm]) -> list[Algorithm]:
+    return [one for one in algorithms if not one.is_digest]
+
+
+def _hash_file(data: bytes | None, algorithms: Iterable[Algorithm]) -> list[Hash]:
+    if data is None:
+        return []
+    return [hash_bytes(data, one) for one in algorithms if one.is_digest]
+
+
 def _hash(picture: Picture, algorithms: Iterable[Algorithm]) -> list[Hash]:
-    perceptual = [one for one in algorithms if not one.is_digest]
-    digests = [one for one in algorithms if one.is_digest]
     hashes: list[Hash] = []
-    if picture.data is not None:
-        hashes += [hash_bytes(picture.data, algorithm) for algorithm in digests]
-    if perceptual:
+    if perceptual := _perceptual(algorithms):
         for view in views(picture):
             for algorithm in perceptual:
                 hashes += hash_orientations(view, algorithm)

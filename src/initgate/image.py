@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -22,7 +22,7 @@ from PIL import Image, ImageCms, ImageFile, ImageSequence, UnidentifiedImageErro
 from typing_extensions import TypeIs
 
 from initgate.errors import ImageUnreadable
-from initgate.model import RGB, Picture, Pixels
+from initgate.model import Levels, Picture, Pixels
 
 # Pillow knows some forty formats, one of which runs Ghostscript. These are the ones that
 # img2img servers take.
@@ -42,6 +42,14 @@ _RANGES = (
 # rounding to 8 bits would lose.
 _FAINT = 0.25
 
+# A shrunk JPEG keeps at least so many pixels on its shorter side: then PDQ changes by 2 of 256 bits
+# at most (docs/adr/0013-reduced-jpeg-decode.md).
+_REDUCED_SIDE = 512
+_REDUCED_SCALES = (1, 2, 4, 8)  # what JPEG decoders offer
+
+# Pixels copied out of Pillow at a time.
+_STRIP = 1 << 18
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -58,7 +66,7 @@ class Limits:
     max_frames: int = 256
 
 
-def decode(source: object, *, limits: Limits) -> Picture:
+def decode(source: object, *, limits: Limits, reduce_jpegs: bool = False) -> Picture:
     """Looks at an input in every reading.
 
     Args:
@@ -71,16 +79,22 @@ def decode(source: object, *, limits: Limits) -> Picture:
             - an ``ndarray`` of bool, integers or floats: ``[H, W]``, ``[H, W, C]``, ``[C, H, W]``,
               and with one or two leading batch axes, C from 1 to 4.
         limits: What it may cost.
+        reduce_jpegs: Let the decoder shrink the JPEG files among bytes, as far as PDQ stands it.
 
     Raises:
         ImageUnreadable: Anything else, and anything broken.
     """
     try:
-        return _decode(source, limits)
+        return _decode(source, limits, reduce_jpegs=reduce_jpegs)
     except ImageUnreadable:
         raise
     except Exception as error:  # decoders fail in every way there is; all of them refuse
         raise ImageUnreadable(_describe(error)) from error
+
+
+def file_bytes(source: object) -> bytes | None:
+    """The exact bytes of an input that is a file, None of another; what digests are made of."""
+    return bytes(source) if isinstance(source, bytes | bytearray | memoryview) else None
 
 
 def is_pil(value: object) -> TypeIs[Image.Image]:
@@ -110,21 +124,21 @@ def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {said}"
 
 
-def to_pil(rgb: RGB) -> Image.Image:
+def to_pil(levels: Levels) -> Image.Image:
     """A PIL image for libraries that take nothing else."""
-    return Image.fromarray(rgb)
+    return Image.fromarray(levels)
 
 
-def encode(rgb: RGB, file_format: str, **options: Any) -> bytes:
+def encode(levels: Levels, file_format: str, **options: Any) -> bytes:
     """The file of a picture.
 
     Args:
-        rgb: uint8 ``[H, W, 3]``.
+        levels: Its colours or greys.
         file_format: Pillow's name for it, e.g. ``"PNG"``.
         options: Pillow's for the format, e.g. ``quality=40``.
     """
     buffer = io.BytesIO()
-    to_pil(rgb).save(buffer, file_format, **options)
+    to_pil(levels).save(buffer, file_format, **options)
     return buffer.getvalue()
 
 
@@ -139,10 +153,10 @@ def _formats() -> list[str]:
     return [*_FORMATS, "HEIF"]
 
 
-def _decode(source: object, limits: Limits) -> Picture:
+def _decode(source: object, limits: Limits, *, reduce_jpegs: bool) -> Picture:
+    if (data := file_bytes(source)) is not None:
+        return Picture(tuple(_read_file(data, limits, reduce_jpegs=reduce_jpegs)))
     match source:
-        case bytes() | bytearray() | memoryview():
-            return _decode_bytes(bytes(source), limits)
         case Image.Image():
             return Picture(tuple(_read_object(source, limits)))
         case np.ndarray():
@@ -154,7 +168,7 @@ def _decode(source: object, limits: Limits) -> Picture:
             )
 
 
-def _decode_bytes(data: bytes, limits: Limits) -> Picture:
+def _read_file(data: bytes, limits: Limits, *, reduce_jpegs: bool) -> Iterator[Pixels]:
     if len(data) > limits.max_bytes:
         raise ImageUnreadable(f"{len(data)} bytes, more than max_bytes = {limits.max_bytes}")
     try:
@@ -162,7 +176,22 @@ def _decode_bytes(data: bytes, limits: Limits) -> Picture:
     except UnidentifiedImageError as error:
         raise ImageUnreadable(f"{len(data)} bytes in none of the formats {_formats()}") from error
     with opened:
-        return Picture(tuple(_read_frames(opened, limits)), data)
+        if reduce_jpegs and opened.format == "JPEG":  # with more than one frame it is "MPO"
+            yield from _read_reduced(opened, limits)
+        else:
+            yield from _read_frames(opened, limits)
+
+
+def _read_reduced(image: Image.Image, limits: Limits) -> Iterator[Pixels]:
+    """A JPEG, of which the decoder makes a smaller picture at once: it drops high frequencies."""
+    _Budget(limits).spend(image.width, image.height)
+    width, height = image.size
+    wanted = max(s for s in _REDUCED_SCALES if s == 1 or min(width, height) >= s * _REDUCED_SIDE)
+    # Not "L": the luma that is stored is not the luma of what is shown, where colours are clipped.
+    image.draft("RGB", (width // wanted, height // wanted))
+    scale = round(max(width, height) / max(image.size))
+    for pixels in _read_frames(image, limits):
+        yield replace(pixels, full=(height, width), scale=scale)
 
 
 def _read_object(image: Image.Image, limits: Limits) -> Iterator[Pixels]:
@@ -238,25 +267,50 @@ def _read_mode(image: Image.Image, frame: int) -> Iterator[Pixels]:
     """A PIL frame as converting consumers see it, then as consumers of the raw numbers do."""
     mode = image.mode
     if mode in {"I", "F"} or mode.startswith("I;16"):
-        yield from _read_numbers(np.asarray(image)[:, :, None], frame)
+        yield from _read_numbers(_array(image)[:, :, None], frame)
         return
-    if mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
-        rgba = np.asarray(_straight(image).convert("RGBA"))
-        yield _pixels(rgba[:, :, :3], rgba[:, :, 3], frame=frame)
-    else:
-        yield _pixels(np.asarray(_to_rgb(image)), frame=frame)
+    yield _pixels(*_converted(image), frame=frame)
     if mode not in {"RGB", "RGBA", "L", "LA", "1"}:
-        yield from _read_raw(np.asarray(image), frame)
+        yield from _read_raw(_array(image), frame)
 
 
-def _straight(image: Image.Image) -> Image.Image:
-    """Premultiplied modes convert only to their straight twin."""
-    return image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
+def _converted(image: Image.Image) -> tuple[Levels, NDArray[np.uint8] | None]:
+    """Colours or greys, and the alpha if there is one."""
+    mode = image.mode
+    plain = "L" if mode in {"1", "L", "LA", "La"} else "RGB"
+    if mode == "LAB":
+        return _array(_lab_as_rgb(image)), None
+    if mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
+        # Premultiplied modes convert only to their straight twin.
+        straight = _as(image, {"La": "LA", "RGBa": "RGBA"}.get(mode, mode))
+        opaque = _as(straight, f"{plain}A")
+        return _array(_as(opaque, plain)), _array(opaque.getchannel("A"))
+    return _array(_as(image, plain)), None
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode != "LAB":
-        return image.convert("RGB")
+def _as(image: Image.Image, mode: str) -> Image.Image:
+    """Converted, and not copied if it is so already."""
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _array(image: Image.Image) -> NDArray[Any]:
+    """The numbers of an image.
+
+    In strips: of a large image Pillow would gather the bytes twice, in half the speed.
+    """
+    width, height = image.size
+    rows = max(1, _STRIP // width)
+    if rows >= height:
+        return np.asarray(image)
+    pixel = np.asarray(image.crop((0, 0, 1, 1)))
+    array = np.empty((height, width, *pixel.shape[2:]), pixel.dtype)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        array[top : top + rows] = np.asarray(strip)
+    return array
+
+
+def _lab_as_rgb(image: Image.Image) -> Image.Image:
     converted = ImageCms.applyTransform(image, _lab_to_rgb())
     if converted is None:
         raise ImageUnreadable("LAB could not be converted")
@@ -278,11 +332,11 @@ def _read_raw(stored: NDArray[np.uint8], frame: int) -> Iterator[Pixels]:
         stored = stored[:, :, None]
     channels = stored.shape[2]
     if channels in {1, 2}:
-        yield _pixels(_grey(stored[:, :, 0]), frame=frame, reading="raw indices")
+        yield _pixels(stored[:, :, 0], frame=frame, reading="raw indices")
         return
     yield _pixels(stored[:, :, :3], frame=frame, reading="raw channels")
     if channels == _MAX_CHANNELS and not _is_flat(stored[:, :, 3]):
-        yield _pixels(_grey(stored[:, :, 3]), frame=frame, reading="fourth channel")
+        yield _pixels(stored[:, :, 3], frame=frame, reading="fourth channel")
 
 
 def _read_array(array: NDArray[Any], limits: Limits) -> Iterator[Pixels]:
@@ -329,16 +383,10 @@ def _read_numbers(picture: NDArray[Any], frame: int, layout: str = "") -> Iterat
     """``[H, W, C]`` of any numbers, in every value range that keeps something to see."""
     for name, levels in _value_readings(picture):
         reading = ", ".join(part for part in (layout, name) if part)
-        match levels.shape[2]:
-            case 1:
-                yield _pixels(_grey(levels[:, :, 0]), frame=frame, reading=reading)
-            case 2:
-                grey, alpha = _grey(levels[:, :, 0]), levels[:, :, 1]
-                yield _pixels(grey, alpha, frame=frame, reading=reading)
-            case 3:
-                yield _pixels(levels, frame=frame, reading=reading)
-            case _:
-                yield _pixels(levels[:, :, :3], levels[:, :, 3], frame=frame, reading=reading)
+        channels = levels.shape[2]
+        shown = levels[:, :, :3] if channels >= 3 else levels[:, :, 0]  # noqa: PLR2004  # colours
+        alpha = levels[:, :, -1] if channels in {2, 4} else None
+        yield _pixels(shown, alpha, frame=frame, reading=reading)
 
 
 def _value_readings(picture: NDArray[Any]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -390,13 +438,8 @@ def _is_flat(levels: NDArray[np.uint8]) -> bool:
     return bool(levels.min() == levels.max())
 
 
-def _grey(levels: NDArray[np.uint8]) -> RGB:
-    grey: RGB = np.repeat(levels[:, :, None], 3, axis=2)
-    return grey
-
-
 def _pixels(
-    rgb: NDArray[np.uint8],
+    levels: Levels,
     alpha: NDArray[np.uint8] | None = None,
     *,
     frame: int,
@@ -404,4 +447,4 @@ def _pixels(
 ) -> Pixels:
     if alpha is not None and int(alpha.min()) == 255:  # noqa: PLR2004  # opaque throughout
         alpha = None
-    return Pixels(np.ascontiguousarray(rgb), alpha, frame, reading)
+    return Pixels(levels, alpha, frame, reading)

@@ -15,7 +15,10 @@ Codes: TypeAlias = NDArray[np.uint8]
 """Hash codes, one a row: uint8 ``[n, bits / 8]``, most significant bit first."""
 
 RGB: TypeAlias = NDArray[np.uint8]
-"""A picture: uint8 ``[height, width, 3]``, sRGB, C-contiguous."""
+"""A picture in colours: uint8 ``[height, width, 3]``, sRGB."""
+
+Levels: TypeAlias = NDArray[np.uint8]
+"""A picture: :data:`RGB`, or one plane of grey, uint8 ``[height, width]``."""
 
 
 _ALL = slice(None)
@@ -139,17 +142,21 @@ class Pixels:
     """One way in which a consumer may see one frame of an input.
 
     Args:
-        rgb: The colours, also those under transparent pixels: uint8 ``[height, width, 3]``.
+        levels: The colours or greys, also those under transparent pixels.
         alpha: The opacity, uint8 ``[height, width]`` with 255 opaque; None if all is opaque.
         frame: The frame's number in an animation or batch, from 0.
         reading: How the stored numbers were read: ``""`` for the ordinary way, else for example
             ``"raw channels"`` or ``"0..1"``.
+        full: Height and width of the frame, if its decoder shrank it.
+        scale: Each of ``levels`` stands for ``scale × scale`` pixels of the full frame.
     """
 
-    rgb: RGB
+    levels: Levels
     alpha: NDArray[np.uint8] | None = None
     frame: int = 0
     reading: str = ""
+    full: tuple[int, int] | None = None
+    scale: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,19 +165,26 @@ class Picture:
 
     Args:
         pixels: Every frame in every reading; at least one.
-        data: The exact bytes, if the input came as bytes. Digest lists need them.
     """
 
     pixels: tuple[Pixels, ...]
-    data: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A picture worth hashing, and the name by which a match tells what it was."""
+    """A picture worth hashing, and the name by which a match tells what it was.
+
+    Args:
+        name: Which frame, reading and ground.
+        levels: Colours or greys.
+        full: As in :class:`Pixels`.
+        scale: The same.
+    """
 
     name: str
-    rgb: RGB
+    levels: Levels
+    full: tuple[int, int] | None = None
+    scale: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ from initgate.index import snapshot
 from initgate.lists import Format
 from initgate.model import Algorithm, HashList
 
+Parts = list[HashList]
+"""A list, and what was added to it."""
+
 
 @dataclass(slots=True)
 class Source:
@@ -36,6 +39,8 @@ class Source:
         file_format: How it is written.
         algorithm: What every entry must be.
         allow_empty: Whether no entry is fine.
+        fit: Makes of what was loaded what is searched; may raise ``ListRejected``.
+        is_damaged: Whether what was loaded must not be searched.
     """
 
     path: Path
@@ -43,6 +48,8 @@ class Source:
     file_format: Format
     algorithm: Algorithm
     allow_empty: bool = False
+    fit: Callable[[Parts], Parts] = lambda parts: parts  # a field's default
+    is_damaged: bool = False
     _made: HashList | None = None
     _stamps: tuple[store.Stamp | None, ...] = field(default=(None, None))
 
@@ -61,12 +68,13 @@ class Source:
         self._stamps = stamps  # also of what is rejected: it is looked at once
         try:
             more = store.read_changes(self.path)
-            if self._made is None or stamps[0] != before[0]:
+            if self._made is None or self.is_damaged or stamps[0] != before[0]:
                 self._made = self._open()
+                self.is_damaged = False
         except SourceUnavailable:
             self._stamps = before
             raise
-        return store.changed(self._made, more, self.path, allow_empty=self.allow_empty)
+        return self.fit(store.changed(self._made, more, self.path, allow_empty=self.allow_empty))
 
     def _open(self) -> HashList:
         if self._made is not None:
@@ -90,10 +98,6 @@ class Source:
             raise SourceUnavailable(f"{self.path}: {error.strerror or error}") from error
 
 
-Parts = list[HashList]
-"""A list, and what was added to it."""
-
-
 class Reloader:
     """Keeps a gate's lists up to date, for as long as there is the gate.
 
@@ -101,7 +105,7 @@ class Reloader:
         gate: What searches the lists.
         sources: Of its lists.
         parts: What was loaded from each of them.
-        to_shelf: Makes what a gate searches of all parts; may raise ``ListRejected``.
+        to_shelf: Makes what a gate searches of all parts.
         log: A structlog logger.
     """
 
@@ -128,6 +132,7 @@ class Reloader:
             try:
                 source.verify()
             except (ListRejected, SourceUnavailable) as error:
+                source.is_damaged = True
                 if gate := self._gate():
                     gate.distrust(str(error))
 
@@ -151,13 +156,11 @@ class Reloader:
         gate = self._gate()
         if gate is None or not is_other:
             return False
-        try:
-            is_served = gate.serve(self._to_shelf(parts))
-        except ListRejected as error:
-            self._tell("", str(error))
+        self._parts = parts
+        if any(one.is_damaged for one in self._sources):
             return False
+        is_served = gate.serve(self._to_shelf(parts))
         if is_served:
-            self._parts = parts
             self._log.info("lists served", entries={p[0].name: sum(map(len, p)) for p in parts})
         else:
             self._tell("", "the self-test fails with the update: it is left out")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from initgate.model import RGB, Picture, Pixels, View
+from initgate.model import Levels, Picture, Pixels, View
 
 
 def views(picture: Picture) -> Iterator[View]:
@@ -22,12 +22,20 @@ def views(picture: Picture) -> Iterator[View]:
     resize), and the alpha plane itself, in which a picture may hide.
     """
     for pixels in picture.pixels:
-        where = ", ".join(_where(pixels))
-        yield View(where or "picture", pixels.rgb)
-        if pixels.alpha is not None:
-            yield View(_named(where, "on white"), _composite(pixels.rgb, pixels.alpha, 255))
-            yield View(_named(where, "on black"), _composite(pixels.rgb, pixels.alpha, 0))
-            yield View(_named(where, "alpha"), np.repeat(pixels.alpha[:, :, None], 3, axis=2))
+        where = list(_where(pixels))
+        for how, levels in _shown(pixels):
+            name = ", ".join([*where, *how]) or "picture"
+            yield View(name, levels, pixels.full, pixels.scale)
+
+
+def _shown(pixels: Pixels) -> Iterator[tuple[list[str], Levels]]:
+    yield [], pixels.levels
+    if pixels.alpha is not None:
+        opacity = _widened(pixels.alpha, pixels.levels)
+        on_black = _dimmed(pixels.levels, opacity)
+        yield ["on white"], on_black + (255 - opacity)
+        yield ["on black"], on_black
+        yield ["alpha"], pixels.alpha
 
 
 def _where(pixels: Pixels) -> Iterator[str]:
@@ -37,12 +45,14 @@ def _where(pixels: Pixels) -> Iterator[str]:
         yield pixels.reading
 
 
-def _named(where: str, what: str) -> str:
-    return f"{where}, {what}" if where else what
+def _widened(alpha: NDArray[np.uint8], levels: Levels) -> Levels:
+    """The alpha of each level: numpy is quicker with it than with one for all three colours."""
+    return np.repeat(alpha, levels[0, 0].size).reshape(levels.shape)
 
 
-def _composite(rgb: RGB, alpha: NDArray[np.uint8], ground: int) -> RGB:
-    """Blends with a grey ground, rounding as Pillow's ``alpha_composite`` to within one level."""
-    weight = alpha[:, :, None].astype(np.uint16)
-    blended = rgb.astype(np.uint16) * weight + np.uint16(ground) * (np.uint16(255) - weight)
-    return ((blended + 127) // 255).astype(np.uint8)
+def _dimmed(levels: Levels, opacity: Levels) -> Levels:
+    """Blends with black, rounding as Pillow's ``alpha_composite`` to within one level."""
+    blended = np.multiply(levels, opacity, dtype=np.uint16)
+    blended += 127
+    blended //= 255
+    return blended.astype(np.uint8)

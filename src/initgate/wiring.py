@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import logging
 import platform
 import secrets
@@ -60,14 +61,15 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
         encoded=settings.gate.encoded,
         digest=settings.digest,
     )
-    sources = [_to_source(one) for one in settings.lists]
+    sources = [
+        _to_source(one, fit=functools.partial(_fit, policy, may_be_empty=one.allow_empty))
+        for one in settings.lists
+    ]
     parts = [one.load() for one in sources]
     canary = load_canary(one.algorithm for one in settings.lists)
-    empty = frozenset(one.name for one in settings.lists if one.allow_empty)
 
     def to_shelf(parts: Sequence[Parts]) -> Shelf:
-        searched = [_fit(of_one, policy, may_be_empty=of_one[0].name in empty) for of_one in parts]
-        lists = [one for of_one in searched for one in of_one]
+        lists = [one for of_one in parts for one in of_one]
         return Shelf(
             index=Index([*lists, *canary.lists], thresholds=policy.thresholds),
             ages={one.name: one.as_of for one in lists},
@@ -94,6 +96,7 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
         stopwatch=time.perf_counter,
         new_id=lambda: str(uuid_utils.uuid7()),
         log=log,
+        reduce_jpegs=settings.gate.jpeg == "reduced",
     )
     if settings.gate.reload_seconds:
         reloader = Reloader(gate, sources, parts, to_shelf, log=log)
@@ -101,7 +104,7 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
     return gate
 
 
-def _fit(parts: Parts, policy: Policy, *, may_be_empty: bool) -> Parts:
+def _fit(policy: Policy, parts: Parts, *, may_be_empty: bool) -> Parts:
     """The entries worth searching; a list that has none refuses nothing and is none."""
     fitting = [policy.fit_entries(one) for one in parts]
     if not may_be_empty and not any(one.is_fit().any() for one in fitting):
@@ -113,13 +116,14 @@ def _fit(parts: Parts, policy: Policy, *, may_be_empty: bool) -> Parts:
     return fitting
 
 
-def _to_source(settings: ListSettings) -> Source:
+def _to_source(settings: ListSettings, **more: Any) -> Source:
     return Source(
         path=settings.path,
         name=settings.name,
         file_format=settings.file_format,
         algorithm=settings.algorithm,
         allow_empty=settings.allow_empty,
+        **more,
     )
 
 

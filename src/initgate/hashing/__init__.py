@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from initgate.hashing import dct, digest, pdq
-from initgate.model import RGB, Algorithm, Hash, View
+from initgate.model import Algorithm, Hash, Levels, View
 
 
 def hash_orientations(view: View, algorithm: Algorithm) -> Iterator[Hash]:
@@ -14,22 +14,22 @@ def hash_orientations(view: View, algorithm: Algorithm) -> Iterator[Hash]:
     EXIF orientation is one of the eight, so it cannot matter whether a consumer applies it.
     """
     if algorithm is Algorithm.PDQ:
-        for name, code, quality in pdq.orientations(view.rgb):
+        for name, code, quality in pdq.orientations(view.levels, full=view.full, scale=view.scale):
             yield Hash(algorithm, code, quality, _named(view, name))
     else:
-        for name, code in dct.orientations(view.rgb, algorithm):
+        for name, code in dct.orientations(view.levels, algorithm):
             yield Hash(algorithm, code, None, _named(view, name))
 
 
-def hash_upright(rgb: RGB, algorithm: Algorithm) -> Hash:
+def hash_upright(levels: Levels, algorithm: Algorithm) -> Hash:
     """The hash of a picture as it is, for a list entry.
 
     The quality is PDQ's for every perceptual algorithm: a blank picture makes a poor entry
     whichever hash is taken of it.
     """
-    code, quality = pdq.upright(rgb)
+    code, quality = pdq.upright(levels)
     if algorithm is not Algorithm.PDQ:
-        code = dct.upright(rgb, algorithm)
+        code = dct.upright(levels, algorithm)
     return Hash(algorithm, code, quality)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from initgate.hashing.pdq import ORIENTATIONS
 from initgate.image import to_pil
-from initgate.model import RGB, Algorithm
+from initgate.model import Algorithm, Levels
 
 _FAMILIES: dict[Algorithm, Callable[..., imagehash.ImageHash]] = {
     Algorithm.PHASH64: imagehash.phash,
@@ -27,26 +27,27 @@ _FAMILIES: dict[Algorithm, Callable[..., imagehash.ImageHash]] = {
 }
 
 # numpy's twins of the orientations, in the same order.
-_TURNS: tuple[Callable[[RGB], RGB], ...] = (
+_TURNS: tuple[Callable[[Levels], Levels], ...] = (
     lambda a: a,
-    lambda a: a.transpose(1, 0, 2),
+    lambda a: a.T,
     lambda a: a[:, ::-1],
     lambda a: np.rot90(a, 1),
     lambda a: a[::-1],
     lambda a: np.rot90(a, 3),
     lambda a: np.rot90(a, 2),
-    lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+    lambda a: np.rot90(a, 2).T,
 )
 
 
-def upright(rgb: RGB, algorithm: Algorithm) -> bytes:
+def upright(levels: Levels, algorithm: Algorithm) -> bytes:
     """The hash of a picture as it is, ``algorithm.bits / 8`` bytes."""
     side = {64: 8, 256: 16}[algorithm.bits]
-    found = _FAMILIES[algorithm](to_pil(rgb), hash_size=side)
+    found = _FAMILIES[algorithm](to_pil(levels), hash_size=side)
     return np.packbits(found.hash.flatten()).tobytes()
 
 
-def orientations(rgb: RGB, algorithm: Algorithm) -> Iterator[tuple[str, bytes]]:
+def orientations(levels: Levels, algorithm: Algorithm) -> Iterator[tuple[str, bytes]]:
     """The eight dihedral variants: name, hash. Each is hashed anew: the library knows no other."""
+    grey = np.asarray(to_pil(levels).convert("L"))  # which is the first that the library does
     for name, turn in zip(ORIENTATIONS, _TURNS, strict=True):
-        yield name, upright(np.ascontiguousarray(turn(rgb)), algorithm)
+        yield name, upright(turn(grey), algorithm)

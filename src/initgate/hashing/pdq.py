@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from initgate.model import RGB
+from initgate.model import Levels
 
 Luma: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
 """A luma plane: ``[height, width]``, 0 to 255."""
@@ -56,19 +56,19 @@ _WIDEST = 8  # times the height
 _LONGEST_KEPT = 65_535  # pixels
 
 
-def upright(rgb: RGB) -> tuple[bytes, int]:
+def upright(picture: Levels | Luma) -> tuple[bytes, int]:
     """The hash of a picture as it is, 32 bytes, and its quality, 0 to 100."""
-    _, code, quality = next(orientations(rgb))
+    _, code, quality = next(orientations(picture))
     return code, quality
 
 
 def orientations(
-    picture: RGB | Luma, *, full: tuple[int, int] | None = None, scale: int = 1
+    picture: Levels | Luma, *, full: tuple[int, int] | None = None, scale: int = 1
 ) -> Iterator[tuple[str, bytes, int]]:
     """The hashes of the eight turned pictures, upright first: name, hash, quality.
 
     Args:
-        picture: RGB, or luma alone.
+        picture: Colours, greys, or luma of any precision.
         full: Height and width of the picture before it was shrunk. Default: it was not.
         scale: Each pixel of ``picture`` stands for ``scale × scale`` of the full one, those at the
             right and lower edge for what is left: as a JPEG decoder shrinks.
@@ -105,7 +105,7 @@ def _quality(samples: NDArray[np.float64]) -> int:
     return min(100, percents // 90)
 
 
-def _samples(picture: RGB | Luma, full: tuple[int, int], scale: int) -> NDArray[np.float64]:
+def _samples(picture: Levels | Luma, full: tuple[int, int], scale: int) -> NDArray[np.float64]:
     """The 64×64 samples of the four flips: ``[2, 2, 64, 64]``, top to bottom by left to right."""
     if picture.shape[1] > _WIDEST * picture.shape[0]:
         return _samples(picture.swapaxes(0, 1), full[::-1], scale).transpose(1, 0, 3, 2)

@@ -17,7 +17,7 @@ from transformers.utils import logging
 from initgate.errors import InitImageRefused
 from initgate.gate import Gate
 from initgate.image import decode, encode, to_pil
-from initgate.model import RGB
+from initgate.model import Levels
 
 logging.set_verbosity_error()  # its advice about torchvision is no part of the show
 
@@ -72,5 +72,5 @@ def run(gate: Gate) -> Iterator[Step]:
             yield Step(what, refusal.decision_id, None, counter)
 
 
-def _photo(data: bytes, gate: Gate) -> RGB:
-    return decode(data, limits=gate.limits).pixels[0].rgb
+def _photo(data: bytes, gate: Gate) -> Levels:
+    return decode(data, limits=gate.limits).pixels[0].levels

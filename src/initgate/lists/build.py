@@ -36,7 +36,7 @@ def entry_of(
     picture = decode(data, limits=limits or Limits())
     if algorithm.is_digest:
         return ListEntry(algorithm, hash_bytes(data, algorithm).code, entry)
-    made = hash_upright(picture.pixels[0].rgb, algorithm)
+    made = hash_upright(picture.pixels[0].levels, algorithm)
     if made.quality is not None and made.quality < min_quality:
         raise ImageUnreadable(
             f"quality {made.quality} is below the floor {min_quality}: so little structure "
