@@ -37,6 +37,7 @@ docs: $(READY)  ## documentation against the code, sample lists against their ph
 bench: $(READY)  ## speed, as ratios to a peer in the same run
 	$(BIN)/python benchmarks/speed/run.py
 	$(BIN)/python benchmarks/speed/search.py
+	$(BIN)/python benchmarks/speed/kinds.py
 
 check: lint types arch docs  ## everything but the tests
 

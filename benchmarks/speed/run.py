@@ -227,7 +227,7 @@ def tasks(subject: Subject, photo: bytes) -> dict[str, Callable[[], object]]:
         "views": lambda: list(views(picture)),
         "hash": lambda: hash_all(seen),
         "search": lambda: subject.index.search(hashes, thresholds=gate.policy.thresholds),
-        "record": lambda: gate.journal.record(decision, Context(), now()),
+        "record": lambda: gate.journal.record(decision, Context(), now(), lists={LIST: ""}),
         RECORDED: lambda: no_match(gate, photo),
         COUNTED: lambda: no_match(subject.counting, photo),
         NUMPY_SEARCH: lambda: subject.pdq.search(queries, THRESHOLD),
