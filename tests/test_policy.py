@@ -72,6 +72,16 @@ def test_no_setting_allows_more_than_it_names(reason: Reason) -> None:
     )
 
 
+def test_an_entry_that_every_flat_picture_would_match_is_not_fit() -> None:
+    entries = [ListEntry(Algorithm.PDQ, code, "x") for code in (bytes(32), b"\1" * 32)]
+    listed = HashList.of(entries, name="a", algorithm=Algorithm.PDQ)
+    assert Policy({"a": ListPolicy(31, min_quality=50)}).fit_entries(listed).is_fit().tolist() == [
+        False,
+        True,
+    ]
+    assert Policy({"a": ListPolicy(31)}).fit_entries(listed).is_fit().all()
+
+
 def test_what_cannot_be_decoded_is_refused_where_encoded_inputs_are_to_be_decoded() -> None:
     assert not Policy({}, encoded=Encoded.DECODE).allows(Reason.ENCODED_INPUT)
 

@@ -195,7 +195,7 @@ def test_a_snapshot_is_as_old_as_its_file(snapshot: Write, log: Any) -> None:
 
 def test_a_snapshot_keeps_its_entries_below_the_floor_to_itself(snapshot: Write, log: Any) -> None:
     poor = ListEntry(Algorithm.PDQ, ENTRY.code, "poor", 49)
-    file = snapshot(entries=(poor, ListEntry(Algorithm.PDQ, bytes(32), "other")))
+    file = snapshot(entries=(poor, ListEntry(Algorithm.PDQ, bytes([15]) * 32, "other")))
     assert load_gate(file, log=log).inspect(LISTED).reason is Reason.NO_MATCH
     with pytest.raises(ListRejected, match="min_quality"):
         load_gate(snapshot(entries=(poor,)), log=log)

@@ -279,9 +279,17 @@ class HashList:
         )
 
     def is_fit(self, rows: NDArray[np.int64] | slice = _ALL) -> NDArray[np.bool_]:
-        """Which entries are searched, of all or of some rows."""
+        """Which entries are searched, of all or of some rows.
+
+        A PDQ hash of all zeros is that of every picture without structure, or a placeholder: its
+        quality is 0, also where the list does not tell.
+        """
         qualities = self.qualities[rows]
-        return (qualities >= self.min_quality) | (qualities < 0)
+        fit: NDArray[np.bool_] = (qualities >= self.min_quality) | (qualities < 0)
+        unknown = np.flatnonzero(qualities < 0)
+        if self.algorithm is Algorithm.PDQ and self.min_quality > 0 and len(unknown):
+            fit[unknown] = self.codes[rows][unknown].any(axis=1)
+        return fit
 
     def __len__(self) -> int:
         return len(self.codes)
