@@ -1199,6 +1199,7 @@ def test_a_broken_list_weighs_more_than_a_broken_record(
     [
         (SAMPLE, '[gate]\nunreadable = "allow"', 'unreadable = "allow"'),
         (SAMPLE, '[gate]\nencoded = "allow"', 'encoded = "allow"'),
+        (SAMPLE, '[gate]\njpeg = "reduced"', 'jpeg = "reduced"'),
         (SAMPLE + '\naction = "flag"', "", "no match is refused"),
         (
             SAMPLE.replace("pdq", "sha256") + '\nalgorithm = "sha256"',
@@ -1208,7 +1209,7 @@ def test_a_broken_list_weighs_more_than_a_broken_record(
         ('name = "old"\npath = "old.csv"', "", "set max_age"),
         ('name = "none"\npath = "none.csv"\nallow_empty = true', "", "no entry is searched"),
     ],
-    ids=["unreadable", "encoded", "flag", "digests", "old", "empty"],
+    ids=["unreadable", "encoded", "jpeg", "flag", "digests", "old", "empty"],
 )
 def test_the_doctor_warns_and_ends_with_0(
     configure: Configure, tmp_path: Path, lists: str, tables: str, warning: str

@@ -69,6 +69,7 @@ def test_defaults_are_strict(write: Write) -> None:
     settings = load_settings(write(ONE_LIST))
     assert (settings.gate.unreadable, settings.gate.encoded) == (Fallback.REFUSE, Encoded.REFUSE)
     assert settings.gate.limits == Limits()
+    assert settings.gate.jpeg == "full"
     assert not settings.audit.record_allowed
     (one,) = settings.lists
     assert one.policy == ListPolicy(31, 50, Action.REFUSE, None)
@@ -380,6 +381,7 @@ DECIDING = [
     'max_age = "30d"\n',
     '[gate]\nunreadable = "allow"\n',
     "[gate]\nmax_frames = 9\n",
+    '[gate]\njpeg = "reduced"\n',
 ]
 
 

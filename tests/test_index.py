@@ -209,12 +209,15 @@ def test_digests_of_several_lists_are_all_found() -> None:
 
 def test_an_entry_below_the_quality_floor_is_not_found() -> None:
     entries = [
-        ListEntry(Algorithm.PDQ, bytes([15]) * 32, str(quality), quality) for quality in (49, 50, None, 0)
+        ListEntry(Algorithm.PDQ, bytes([15]) * 32, str(quality), quality)
+        for quality in (49, 50, None, 0)
     ]
     whole = HashList.of(entries, name="a", algorithm=Algorithm.PDQ)
     floored = replace(whole, name="b", min_quality=50)
     thresholds = {"a": 31, "b": 31}
-    found = Index([whole, floored]).search([Hash(Algorithm.PDQ, bytes([15]) * 32)], thresholds=thresholds)
+    found = Index([whole, floored]).search(
+        [Hash(Algorithm.PDQ, bytes([15]) * 32)], thresholds=thresholds
+    )
     assert [one.entry for one in found.matches if one.list == "a"] == ["0", "49", "50", "None"]
     assert [one.entry for one in found.matches if one.list == "b"] == ["50", "None"]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import multiprocessing
 import os
 import threading
@@ -149,6 +150,46 @@ def test_a_change_is_taken_up_though_the_file_is_bad_meanwhile(start: Start, fil
     assert refuses(gate, A)
 
 
+def test_a_list_replaced_while_its_changes_are_malformed_is_taken_up_when_they_are_mended(
+    start: Start, file: Path, log: Any
+) -> None:
+    gate = start()
+    changes.beside(file).write_bytes(b"{oops}\n")
+    replace_by(file, dump(make_list([B]), Format.CSV))
+    assert within_time(lambda: any(one["event"] == "list rejected" for one in entries(log)))
+    changes.beside(file).unlink()
+    assert within_time(lambda: refuses(gate, B))
+
+
+@pytest.mark.parametrize("where", ["store.load_made", "wiring.Index"])
+def test_a_failure_of_any_other_kind_is_tried_again(
+    where: str, start: Start, file: Path, log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = start()
+    module, _, name = where.rpartition(".")
+    whole = getattr(importlib.import_module(f"initgate.{module}"), name)
+    failures = iter([MemoryError("once")])
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        for failure in failures:
+            raise failure
+        return whole(*args, **kwargs)
+
+    monkeypatch.setattr(f"initgate.{where}", failing)
+    replace_by(file, dump(make_list([B]), Format.CSV))
+    assert within_time(lambda: refuses(gate, B))
+    assert any("once" in one.get("detail", "") for one in entries(log))
+
+
+def test_a_list_of_which_all_is_withdrawn_goes_on_being_searched(
+    start: Start, file: Path, log: Any
+) -> None:
+    gate = start()
+    store.change(file, [changes.removal("0")])
+    assert within_time(lambda: any("empty" in one.get("detail", "") for one in entries(log)))
+    assert refuses(gate, A)
+
+
 def test_a_file_that_vanishes_is_missed_and_taken_up_when_it_is_back(
     start: Start, file: Path, log: Any
 ) -> None:
@@ -189,6 +230,33 @@ def test_a_damaged_snapshot_stops_the_gate_that_started_with_it(
     gate = start(path)
     assert within_time(lambda: refuses(gate, B))
     assert "known.igx" in gate.inspect(B).detail
+
+
+def test_a_damaged_snapshot_is_found_at_once_where_nothing_is_reloaded(
+    start: Start, tmp_path: Path, log: Any
+) -> None:
+    path = tmp_path / "known.igx"
+    snapshot.write(make_list([A]), path)
+    start(path)
+    path.write_bytes(damage(path))
+    config = tmp_path / "gate.toml"
+    config.write_text(config.read_text().replace("0.05", "0"))
+    assert refuses(load_gate(config, log=log), B)
+
+
+def test_other_updates_do_not_make_a_damaged_snapshot_trusted(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "known.igx"
+    snapshot.write(make_list([A]), path)
+    whole = path.read_bytes()
+    path.write_bytes(damage(path))
+    gate = start(path)
+    assert within_time(lambda: refuses(gate, scene(3)))
+    store.change(path, [addition(B)])
+    time.sleep(0.3)
+    assert refuses(gate, scene(3))
+    replace_by(path, whole)
+    assert within_time(lambda: not refuses(gate, scene(3)))
+    assert refuses(gate, B)
 
 
 def test_a_damaged_snapshot_does_not_take_the_place_of_a_good_one(

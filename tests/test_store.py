@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +109,68 @@ def test_a_malformed_change_rejects_the_list_and_a_merge_leaves_it(file: Path) -
 def test_a_list_that_cannot_be_changed_says_so(tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailable):
         store.change(tmp_path / "nowhere" / "x.csv", [changes.removal("a")])
+
+
+def test_an_entry_added_again_with_another_quality_is_kept_by_a_merge(file: Path) -> None:
+    again = ListEntry(Algorithm.PDQ, entry("a", 1).code, "a")
+    store.change(file, [changes.addition(again)])
+    merge(file)
+    assert again in searched(file)
+
+
+def test_a_damaged_snapshot_is_not_merged(tmp_path: Path) -> None:
+    path = tmp_path / "x.igx"
+    snapshot.write(HashList.of([entry("a", 1)], name="x", algorithm=Algorithm.PDQ), path)
+    data = bytearray(path.read_bytes())
+    data[snapshot._HEADER + 3] ^= 1
+    path.write_bytes(data)
+    store.change(path, [changes.addition(entry("b", 2))])
+    with pytest.raises(ListRejected, match="not what was written"):
+        merge(path)
+    assert path.read_bytes() == data
+    assert changes.beside(path).exists()
+
+
+def test_a_list_that_is_replaced_during_a_merge_is_not_overwritten(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.change(file, [changes.removal("a")])
+    other = file.with_suffix(".other")
+    other.write_bytes(file.read_bytes())
+    load_first = store.load
+
+    def loading(*args: Any, **kwargs: Any) -> list[HashList]:
+        parts = load_first(*args, **kwargs)
+        other.replace(file)
+        return parts
+
+    monkeypatch.setattr(store, "load", loading)
+    with pytest.raises(SourceUnavailable, match="merge again"):
+        merge(file)
+    assert changes.beside(file).exists()
+    assert sorted(one.name for one in file.parent.iterdir()) == sorted(
+        [file.name, f"{file.name}.changes", f"{file.name}.changes.lock"]
+    )
+
+
+def test_a_list_of_which_all_is_withdrawn_is_empty(file: Path) -> None:
+    store.change(file, [changes.removal("a"), changes.removal("b")])
+    with pytest.raises(ListRejected, match="empty"):
+        load(file)
+
+
+def test_a_line_written_by_hand_without_its_end_counts_and_is_kept(file: Path) -> None:
+    changes.beside(file).write_bytes(changes.removal("a").rstrip())
+    assert load(file)[0].removed == {"a"}
+    store.change(file, [changes.addition(entry("c", 3))])
+    assert searched(file) == [entry("b", 2), entry("c", 3)]
+
+
+def test_a_merge_keeps_who_may_read_the_list(file: Path) -> None:
+    file.chmod(0o600)
+    store.change(file, [changes.removal("a")])
+    merge(file)
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_no_entry_is_an_error_unless_it_is_meant(tmp_path: Path) -> None:

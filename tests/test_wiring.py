@@ -25,11 +25,11 @@ from initgate import (
     load_settings,
 )
 from initgate.audit.chain import verify
-from initgate.image import encode
+from initgate.image import Limits, decode, encode
 from initgate.index.snapshot import write as write_snapshot
 from initgate.lists import Format, dump
 from initgate.lists.build import entry_of
-from initgate.model import HashList, ListEntry
+from initgate.model import HashList, ListEntry, Picture
 from initgate.testing import scene
 from initgate.wiring import make_log
 
@@ -114,6 +114,22 @@ def test_the_fallbacks_of_the_file_hold(write: Write, log: Any) -> None:
 def test_the_limits_of_the_file_hold(write: Write, log: Any) -> None:
     gate = load_gate(write(tables="[gate]\nmax_bytes = 10"), log=log)
     assert gate.inspect(UNLISTED).reason is Reason.UNREADABLE
+
+
+@pytest.mark.parametrize(("jpeg", "reduces"), [("full", False), ("reduced", True)])
+def test_the_decoding_of_the_file_holds(
+    write: Write, log: Any, monkeypatch: pytest.MonkeyPatch, jpeg: str, *, reduces: bool
+) -> None:
+    gate = load_gate(write(tables=f'[gate]\njpeg = "{jpeg}"'), log=log)
+    asked: list[bool] = []
+
+    def watched(source: object, *, limits: Limits, reduce_jpegs: bool) -> Picture:
+        asked.append(reduce_jpegs)
+        return decode(source, limits=limits, reduce_jpegs=reduce_jpegs)
+
+    monkeypatch.setattr("initgate.gate.decode", watched)
+    gate.check(UNLISTED)
+    assert asked == [reduces]
 
 
 def test_record_allowed_of_the_file_holds(write: Write, log: Any) -> None:

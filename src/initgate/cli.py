@@ -431,9 +431,15 @@ def lists_remove(
 ) -> None:
     """Withdraw entries from a list at once: running gates search them no more within seconds."""
     settings = _configured(name, config)
-    known = {entry for part in load_list(settings) for entry in part.entries}
+    parts = load_list(settings)
+    known = {entry for part in parts for entry in part.entries if entry not in part.removed}
     if unknown := sorted(set(entries) - known):
         raise ConfigError(f"list {name!r} has no entry {', '.join(unknown)}; nothing was changed")
+    if known == set(entries) and not settings.allow_empty:
+        raise ConfigError(
+            f"list {name!r} would be empty; if that is meant, set allow_empty = true. "
+            "Nothing was changed"
+        )
     store.change(settings.path, [changes.removal(entry) for entry in entries])
     _tell_changed(name, {"removed": entries}, as_json=as_json)
 
@@ -769,6 +775,9 @@ def _diagnose_policy(settings: Settings) -> Iterator[_Finding]:
         if getattr(settings.gate, key) == "allow":
             says = f'{key} = "allow" lets images pass that nobody looked at; remove it'
             yield _Finding("configuration", "warning", says)
+    if settings.gate.jpeg == "reduced":
+        says = 'jpeg = "reduced" lets a JPEG made for the purpose hide a listed picture'
+        yield _Finding("configuration", "warning", says)
     if all(one.algorithm.is_digest for one in settings.lists):
         says = (
             "every list holds exact digests, so PIL images and arrays, which have no bytes to "

@@ -42,7 +42,7 @@ _RANGES = (
 # rounding to 8 bits would lose.
 _FAINT = 0.25
 
-# A shrunk JPEG keeps at least so many pixels on its shorter side: then PDQ changes by 2 of 256 bits
+# A shrunk JPEG keeps at least so many pixels on its shorter side: then PDQ changes by 4 of 256 bits
 # at most (docs/adr/0013-reduced-jpeg-decode.md).
 _REDUCED_SIDE = 512
 _REDUCED_SCALES = (1, 2, 4, 8)  # what JPEG decoders offer
@@ -86,7 +86,7 @@ def decode(source: object, *, limits: Limits, reduce_jpegs: bool = False) -> Pic
     """
     try:
         return _decode(source, limits, reduce_jpegs=reduce_jpegs)
-    except ImageUnreadable:
+    except (ImageUnreadable, MemoryError):  # too little memory says nothing of the image
         raise
     except Exception as error:  # decoders fail in every way there is; all of them refuse
         raise ImageUnreadable(_describe(error)) from error

@@ -291,15 +291,28 @@ class HashList:
             fit[unknown] = self.codes[rows][unknown].any(axis=1)
         return fit
 
+    def has_searched(self) -> bool:
+        """Whether any entry is searched."""
+        rows = np.flatnonzero(self.is_fit())
+        return any(self.entries[int(row)] not in self.removed for row in rows)
+
     def __len__(self) -> int:
         return len(self.codes)
 
     def __iter__(self) -> Iterator[ListEntry]:
-        for code, entry, quality, tags in zip(
-            self.codes, self.entries, self.qualities, self.tags, strict=True
-        ):
-            known = None if quality < 0 else int(quality)
-            yield ListEntry(self.algorithm, code.tobytes(), entry, known, tags)
+        for row in range(len(self)):
+            yield self.at(row)
+
+    def at(self, row: int) -> ListEntry:
+        """The entry of a row."""
+        quality = int(self.qualities[row])
+        return ListEntry(
+            self.algorithm,
+            self.codes[row].tobytes(),
+            self.entries[row],
+            None if quality < 0 else quality,
+            self.tags[row],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ from initgate.model import Algorithm, HashList
 
 Parts = list[HashList]
 """A list, and what was added to it."""
+
+Stamps = tuple[store.Stamp | None, store.Stamp | None]
+"""Which files a list, and the changes to it, were."""
 
 
 @dataclass(slots=True)
@@ -41,6 +44,7 @@ class Source:
         allow_empty: Whether no entry is fine.
         fit: Makes of what was loaded what is searched; may raise ``ListRejected``.
         is_damaged: Whether what was loaded must not be searched.
+        settled: Which files were loaded and served, or rejected for good.
     """
 
     path: Path
@@ -50,38 +54,46 @@ class Source:
     allow_empty: bool = False
     fit: Callable[[Parts], Parts] = lambda parts: parts  # a field's default
     is_damaged: bool = False
-    _made: HashList | None = None
-    _stamps: tuple[store.Stamp | None, ...] = field(default=(None, None))
+    settled: Stamps = (None, None)
+    _opened: tuple[HashList, store.Stamp | None] | None = None
+    _rejected: store.Stamp | None = None
 
-    def is_other(self) -> bool:
-        """Whether its files are other ones than those last looked at."""
-        return store.stamps(self.path) != self._stamps
+    def load(self) -> tuple[Parts, Stamps]:
+        """The list and what was added to it, and which files that was.
 
-    def load(self) -> list[HashList]:
-        """The list, and what was added to it. A file that is still the same is not read again.
+        A list's file that is still the same is not read again.
 
         Raises:
             ListRejected: The list or a change is malformed.
-            SourceUnavailable: A file cannot be read.
+            SourceUnavailable: A file cannot be read, or changed meanwhile.
         """
-        stamps, before = store.stamps(self.path), self._stamps
-        self._stamps = stamps  # also of what is rejected: it is looked at once
-        try:
-            more = store.read_changes(self.path)
-            if self._made is None or self.is_damaged or stamps[0] != before[0]:
-                self._made = self._open()
-                self.is_damaged = False
-        except SourceUnavailable:
-            self._stamps = before
-            raise
-        return self.fit(store.changed(self._made, more, self.path, allow_empty=self.allow_empty))
+        stamps = store.stamps(self.path)
+        more = store.read_changes(self.path)
+        made = self._made(stamps[0])
+        if store.stamps(self.path) != stamps:  # a merge: these changes are not those of this list
+            raise SourceUnavailable(f"{self.path} was changed while it was read")
+        parts = store.changed(made, more, self.path, allow_empty=self.allow_empty)
+        return self.fit(parts), stamps
 
-    def _open(self) -> HashList:
-        if self._made is not None:
-            self.verify()
-        return store.load_made(
-            self.path, name=self.name, file_format=self.file_format, algorithm=self.algorithm
-        )
+    def _made(self, stamp: store.Stamp | None) -> HashList:
+        """The list without changes: the one at hand, if its file is the same or was rejected."""
+        if self._opened is not None and not self.is_damaged:
+            made, opened_as = self._opened
+            if stamp is not None and stamp in {opened_as, self._rejected}:
+                return made
+        try:
+            if self._opened is not None:
+                self.verify()
+            made = store.load_made(
+                self.path, name=self.name, file_format=self.file_format, algorithm=self.algorithm
+            )
+        except ListRejected:
+            self._rejected = stamp  # the last good one goes on, with changes to it
+            raise
+        if store.stamps(self.path)[0] != stamp:
+            raise SourceUnavailable(f"{self.path} was replaced while it was read")
+        self._opened, self.is_damaged = (made, stamp), False
+        return made
 
     def verify(self) -> None:
         """Reads a snapshot to its end.
@@ -124,47 +136,58 @@ class Reloader:
         self._to_shelf = to_shelf
         self._log = log
         self._told: dict[str, str] = {}
+        self._unverified = list(sources)
         self._every = 0.0
 
     def verify(self) -> None:
         """Reads the snapshots that serve already to their ends. A damaged one stops the gate."""
-        for source in self._sources:
+        for source in list(self._unverified):
             try:
                 source.verify()
-            except (ListRejected, SourceUnavailable) as error:
+            except ListRejected as error:
                 source.is_damaged = True
                 if gate := self._gate():
                     gate.distrust(str(error))
+            self._unverified.remove(source)
 
     def look(self) -> bool:
         """Loads what has changed.
 
+        What is rejected is looked at once. What fails in any other way is tried again.
+
         Returns:
             Whether other lists are searched now.
         """
-        parts, is_other = list(self._parts), False
-        for number, source in enumerate(self._sources):
-            if not source.is_other():
-                continue
-            try:
-                parts[number] = source.load()
-            except (ListRejected, SourceUnavailable) as error:
-                self._tell(source.name, str(error))
-            else:
-                self._told.pop(source.name, None)
-                is_other = True
+        loaded = dict(self._load())
         gate = self._gate()
-        if gate is None or not is_other:
+        if gate is None or not loaded or any(one.is_damaged for one in self._sources):
+            return False
+        parts = [
+            loaded[number][0] if number in loaded else one for number, one in enumerate(self._parts)
+        ]
+        if not gate.serve(self._to_shelf(parts)):
+            self._tell("", "the self-test fails with the update: it is left out")
             return False
         self._parts = parts
-        if any(one.is_damaged for one in self._sources):
-            return False
-        is_served = gate.serve(self._to_shelf(parts))
-        if is_served:
-            self._log.info("lists served", entries={p[0].name: sum(map(len, p)) for p in parts})
-        else:
-            self._tell("", "the self-test fails with the update: it is left out")
-        return is_served
+        for number, (_, stamps) in loaded.items():
+            self._sources[number].settled = stamps
+        self._told.clear()
+        self._log.info("lists served", entries={one[0].name: sum(map(len, one)) for one in parts})
+        return True
+
+    def _load(self) -> Iterator[tuple[int, tuple[Parts, Stamps]]]:
+        for number, source in enumerate(self._sources):
+            stamps = store.stamps(source.path)
+            if stamps == source.settled:
+                continue
+            try:
+                yield number, source.load()
+            except ListRejected as error:
+                source.settled = stamps
+                self._tell(source.name, str(error))
+            except Exception as error:  # noqa: BLE001  # one list must not keep the others old
+                told = str(error) if isinstance(error, SourceUnavailable) else repr(error)
+                self._tell(source.name, told)
 
     def start(self, every: float) -> None:
         """Looks every so many seconds, in a thread of its own; also in processes forked later."""
@@ -173,13 +196,13 @@ class Reloader:
         threading.Thread(target=self._run, name="initgate lists", daemon=True).start()
 
     def _run(self) -> None:
-        self.verify()
         while self._gate() is not None:
-            time.sleep(self._every)
             try:
+                self.verify()
                 self.look()
             except Exception as error:  # noqa: BLE001  # the thread must live on; the lists grow old
                 self._tell("", repr(error))
+            time.sleep(self._every)
 
     def _tell(self, name: str, what: str) -> None:
         """Logs a failure, once."""

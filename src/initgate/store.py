@@ -7,6 +7,7 @@ it (:mod:`initgate.lists.changes`), and merged into the list later.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -18,14 +19,15 @@ from filelock import FileLock
 
 from initgate.errors import ListRejected, SourceUnavailable
 from initgate.index.snapshot import open_snapshot
+from initgate.index.snapshot import verify as verify_snapshot
 from initgate.index.snapshot import write as write_snapshot
 from initgate.lists import EMPTY, Format, changes, dump
 from initgate.lists import load as load_text
 from initgate.model import Algorithm, HashList
 from initgate.sources.file import fetch
 
-Stamp = tuple[int, int, int]
-"""Which file it is: inode, size, and time of change in ns."""
+Stamp = tuple[int, int, int, int]
+"""Which file it is: inode, size, and times of change in ns."""
 
 
 def load(
@@ -73,7 +75,7 @@ def changed(
         ListRejected: They do not fit.
     """
     parts = list(changes.apply(more, made, source=str(changes.beside(path))))
-    if not allow_empty and not any(len(one) for one in parts):
+    if not allow_empty and not any(one.has_searched() for one in parts):
         raise ListRejected(EMPTY, source=str(path))
     return parts
 
@@ -139,11 +141,14 @@ def change(path: Path, lines: Iterable[bytes]) -> None:
     """
     with _locked(path), changes.beside(path).open("a+b") as file:
         file.seek(0)
+        data = file.read()
         # A line that a crash cut off was never acknowledged.
-        file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(b"".join(lines))
+        kept = changes.whole_lines(data)
+        file.truncate(min(len(kept), len(data)))
+        file.write(kept[len(data) :] + b"".join(lines))
         file.flush()
         os.fsync(file.fileno())
+        _sync_folder(path.parent)
 
 
 def merge(
@@ -165,6 +170,9 @@ def merge(
         SourceUnavailable: A file cannot be read or written.
     """
     with _locked(path):
+        before = stamps(path)
+        if file_format is Format.SNAPSHOT:
+            verify_snapshot(path)  # else what is damaged would get new checksums
         parts = load(
             path, name="merged", file_format=file_format, algorithm=algorithm, allow_empty=True
         )
@@ -173,10 +181,15 @@ def merge(
         if file_format is Format.SNAPSHOT:
             write_snapshot(whole, partial, threshold=threshold)
         else:
-            partial.write_bytes(dump(whole, file_format))
+            _write(partial, dump(whole, file_format))
+        shutil.copymode(path, partial)
         if whole.as_of is not None:
             os.utime(partial, (whole.as_of.timestamp(),) * 2)
+        if stamps(path) != before:
+            partial.unlink()
+            raise SourceUnavailable(f"{path} was replaced meanwhile; merge again")
         partial.replace(path)
+        _sync_folder(path.parent)
         # A gate that opens the new file with the old changes finds the same: they change nothing.
         changes.beside(path).unlink(missing_ok=True)
     return len(whole)
@@ -193,9 +206,10 @@ def merged(parts: Sequence[HashList]) -> HashList:
     made, *added = parts
     new = [one for more in added for one in more]
     ids = {one.entry for one in new}
-    rows = [row for row, entry in enumerate(made.entries) if entry not in made.removed]
-    known = {(e, made.codes[row].tobytes()) for row in rows if (e := made.entries[row]) in ids}
-    new = [one for one in new if (one.entry, one.code) not in known]
+    # By number: a sequence that fails would end early, without a word.
+    rows = [row for row in range(len(made)) if made.entries[row] not in made.removed]
+    known = {made.at(row) for row in rows if made.entries[row] in ids}
+    new = [one for one in new if one not in known]
     more = HashList.of(new, name=made.name, algorithm=made.algorithm)
     return replace(
         made,
@@ -231,12 +245,31 @@ def _locked(path: Path) -> Iterator[None]:
     try:
         with FileLock(f"{changes.beside(path)}.lock"):
             yield
+    except SourceUnavailable:  # which is an OSError
+        raise
     except OSError as error:
         raise SourceUnavailable(f"{error.filename or path}: {error.strerror or error}") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes sure that a new or renamed file is found after a crash."""
+    with suppress(OSError):  # not every system can
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _stamp(path: Path) -> Stamp | None:
     with suppress(OSError):
         found = path.stat()
-        return found.st_ino, found.st_size, found.st_mtime_ns
+        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
     return None

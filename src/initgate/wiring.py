@@ -65,7 +65,7 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
         _to_source(one, fit=functools.partial(_fit, policy, may_be_empty=one.allow_empty))
         for one in settings.lists
     ]
-    parts = [one.load() for one in sources]
+    parts = [_load(one) for one in sources]
     canary = load_canary(one.algorithm for one in settings.lists)
 
     def to_shelf(parts: Sequence[Parts]) -> Shelf:
@@ -98,16 +98,18 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
         log=log,
         reduce_jpegs=settings.gate.jpeg == "reduced",
     )
+    reloader = Reloader(gate, sources, parts, to_shelf, log=log)
     if settings.gate.reload_seconds:
-        reloader = Reloader(gate, sources, parts, to_shelf, log=log)
         reloader.start(settings.gate.reload_seconds)
+    else:
+        reloader.verify()
     return gate
 
 
 def _fit(policy: Policy, parts: Parts, *, may_be_empty: bool) -> Parts:
     """The entries worth searching; a list that has none refuses nothing and is none."""
     fitting = [policy.fit_entries(one) for one in parts]
-    if not may_be_empty and not any(one.is_fit().any() for one in fitting):
+    if not may_be_empty and not any(one.has_searched() for one in fitting):
         raise ListRejected(
             "every entry is below min_quality, so the list would refuse nothing; "
             "lower min_quality or set allow_empty = true",
@@ -135,7 +137,12 @@ def load_list(settings: ListSettings) -> Parts:
         ListRejected: It is malformed.
         SourceUnavailable: It cannot be read.
     """
-    return _to_source(settings).load()
+    return _load(_to_source(settings))
+
+
+def _load(source: Source) -> Parts:
+    parts, source.settled = source.load()
+    return parts
 
 
 def open_audit(settings: Settings) -> AuditSink:

@@ -397,7 +397,8 @@ class _Texts(_Lazy[str]):
     def _text(self, row: int) -> str:
         begin, end = int(self._ends[row]), int(self._ends[row + 1])
         if not begin <= end <= len(self._all):  # a slice would hide it
-            raise IndexError(f"text {begin} to {end} of {len(self._all)}")
+            # No IndexError: whoever goes through the sequence would take it for its end.
+            raise ValueError(f"text {begin} to {end} of {len(self._all)}")
         return self._all[begin:end].tobytes().decode()
 
 

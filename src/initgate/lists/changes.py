@@ -53,12 +53,12 @@ def removal(entry: str) -> bytes:
 
 
 def read(data: bytes, *, source: str) -> Changes:
-    """Adds up the lines of a file. A last one without its line end is still being written.
+    """Adds up the lines of a file. A last one that is cut off is still being written.
 
     Raises:
         ListRejected: A line is malformed.
     """
-    whole = data[: data.rfind(b"\n") + 1]
+    whole = whole_lines(data)
     added: dict[str, list[ListEntry]] = {}
     removed: set[str] = set()
     for number, record in objects(whole, source=source):
@@ -80,6 +80,16 @@ def read(data: bytes, *, source: str) -> Changes:
                 )
     entries = tuple(entry for same in added.values() for entry in same)
     return Changes(entries, frozenset(removed), hashlib.sha256(whole).hexdigest())
+
+
+def whole_lines(data: bytes) -> bytes:
+    """A file without a last line that is cut off. One that only lacks its line end gets it."""
+    kept, end, last = data.rpartition(b"\n")
+    try:
+        json.loads(last)
+    except ValueError:
+        return kept + end
+    return data + b"\n"
 
 
 def apply(changes: Changes, hash_list: HashList, *, source: str) -> Iterator[HashList]:

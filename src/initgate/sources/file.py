@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ def fetch(path: Path) -> Fetched:
     """
     try:
         with path.open("rb") as file:
-            as_of = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            as_of = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
             return Fetched(file.read(), as_of)
     except OSError as error:
         raise SourceUnavailable(f"{path}: {error.strerror or error}") from error
