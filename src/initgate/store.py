@@ -178,17 +178,19 @@ def merge(
         )
         whole = merged(parts)
         partial = path.with_name(f".{path.name}.merged")
-        if file_format is Format.SNAPSHOT:
-            write_snapshot(whole, partial, threshold=threshold)
-        else:
-            _write(partial, dump(whole, file_format))
-        shutil.copymode(path, partial)
-        if whole.as_of is not None:
-            os.utime(partial, (whole.as_of.timestamp(),) * 2)
-        if stamps(path) != before:
-            partial.unlink()
-            raise SourceUnavailable(f"{path} was replaced meanwhile; merge again")
-        partial.replace(path)
+        try:
+            if file_format is Format.SNAPSHOT:
+                write_snapshot(whole, partial, threshold=threshold)
+            else:
+                _write(partial, dump(whole, file_format))
+            shutil.copymode(path, partial)
+            if whole.as_of is not None:
+                os.utime(partial, (whole.as_of.timestamp(),) * 2)
+            if stamps(path) != before:
+                raise SourceUnavailable(f"{path} was replaced meanwhile; merge again")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
         _sync_folder(path.parent)
         # A gate that opens the new file with the old changes finds the same: they change nothing.
         changes.beside(path).unlink(missing_ok=True)
