@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import inspect
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,6 +34,9 @@ from diffusers import (  # the same
 from pipelines import MORE, arguments, classic, controlnet_model, flux, flux_modular, sdxl
 
 from initgate.integrations.diffusers import install, protect, uninstall
+from initgate.integrations.diffusers.admission import Admission
+from initgate.integrations.diffusers.callbacks import outside_the_call
+from initgate.integrations.diffusers.emitted import Emitted
 from initgate.integrations.diffusers.families import text_holds_images
 from initgate.integrations.diffusers.roles import Role, is_way_in, role_of
 from initgate.integrations.tiny import CallCounter, tiny_img2img, tiny_unet, tiny_vae
@@ -376,6 +380,26 @@ def test_foreign_latents_stay_foreign_after_a_step_that_only_lays_them_out_anew(
     with pytest.raises(InitImageRefused):
         run(pipe, latents)
     assert counter.denoise == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "is_unseen"),
+    [
+        ("sigmas", np.array([1.0, 0.5]), False),
+        ("image", np.zeros((1, 8, 8, 3)), False),
+        ("prompt_embeds", torch.zeros(1, 8, 16), True),
+        ("mask_image", torch.zeros(1, 1, 8, 8), True),
+    ],
+)
+def test_what_a_step_gives_out_is_foreign_if_it_was_given_numbers_that_nobody_looked_at(
+    name: str, array: Any, is_unseen: bool, gate: Gate
+) -> None:
+    def call(self: Any, **held: Any) -> None: ...
+
+    bound = inspect.signature(call).bind(None, **{name: array})
+    admission = Admission(gate, tiny_img2img(), emitted=Emitted(), wrap_callback=outside_the_call)
+    admission.admit(bound)
+    assert admission.has_unseen is is_unseen
 
 
 def test_latents_of_one_frame_are_no_grey_video(gate: Gate) -> None:

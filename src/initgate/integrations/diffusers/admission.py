@@ -205,7 +205,7 @@ class Admission(Checkpoint):
         # Numbers may be latents in disguise, whatever is seen in them: the call did not make these.
         self.given.append(taken)
         if role is Role.OTHER or taken.ndim == 1:  # text; timesteps, sigmas, scales
-            self.has_unseen = True
+            self.has_unseen = self.has_unseen or taken.ndim > 1
             return taken
         channels = _channels(taken)
         if channels in _PICTURE_CHANNELS:
