@@ -1,0 +1,5 @@
+"""``python -m initgate.cli``."""
+
+from initgate.cli import main
+
+main()
