@@ -113,13 +113,17 @@ def test_the_hidden_picture_is_harmless_as_it_comes_in(gate: Gate) -> None:
 # ── Every model that takes a picture looks at it ──────────────────────────────────────────────
 
 
-def test_each_of_several_controlnets_looks(gate: Gate) -> None:
+@pytest.mark.parametrize("is_compiled", [False, True], ids=["eager", "compiled"])
+def test_each_of_several_controlnets_looks(is_compiled: bool, gate: Gate) -> None:
     nets = [controlnet_model(), controlnet_model()]
     made = classic(
         lambda **more: StableDiffusionControlNetPipeline(controlnet=nets, **more), in_channels=4
     )
+    protect(quiet(made), gate)
+    if is_compiled:
+        made.controlnet.compile(backend="eager")
     with pytest.raises(InitImageRefused) as raised:
-        protect(quiet(made), gate)("a", [tensor(drawn(2)), hidden()], height=SMALL, width=SMALL)
+        made("a", [tensor(drawn(2)), hidden()], height=SMALL, width=SMALL)
     assert raised.value.argument == "controlnet"
 
 

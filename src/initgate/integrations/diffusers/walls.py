@@ -174,8 +174,10 @@ class _Hook:
         self.name = name
 
     def __call__(self, model: Any, args: Any, kwargs: Any) -> None:
-        if torch.compiler.is_compiling() and _open.is_any:
+        is_denoiser = self.name.startswith(_DENOISERS)
+        if is_denoiser and torch.compiler.is_compiling() and _open.is_any:
             return  # traced: the graph is valid while a call is inside
+        # Anything else here breaks a graph in two, so that it runs as it stands.
         checkpoint = _checkpoint(model)
         if checkpoint is None:
             raise RuntimeError(
@@ -183,7 +185,6 @@ class _Hook:
                 "call protect(pipe, gate) or install(gate) before using it"
             )
         call = active.get()
-        is_denoiser = self.name.startswith(_DENOISERS)
         if call is None and (is_denoiser or _steers(model)):
             checkpoint.refuse_encoded(f"{self.name}: run outside a gated call", self.name)
         if not is_denoiser:
