@@ -244,6 +244,24 @@ def test_a_damaged_snapshot_is_found_at_once_where_nothing_is_reloaded(
     assert refuses(load_gate(config, log=log), B)
 
 
+def test_a_snapshot_that_cannot_be_verified_does_not_keep_other_updates_back(
+    start: Start, tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, log: Any
+) -> None:
+    def failing(_path: Path) -> None:
+        raise OSError("no disk")
+
+    monkeypatch.setattr(snapshot, "verify", failing)
+    path = tmp_path / "other.igx"
+    snapshot.write(make_list([scene(3)]), path)
+    start()
+    config = tmp_path / "gate.toml"
+    config.write_text(f'[[lists]]\nname = "other"\npath = "{path}"\n' + config.read_text())
+    gate = load_gate(config, log=log)
+    store.change(file, [addition(B)])
+    assert within_time(lambda: refuses(gate, B))
+    assert any("no disk" in one.get("detail", "") for one in entries(log))
+
+
 def test_other_updates_do_not_make_a_damaged_snapshot_trusted(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "known.igx"
     snapshot.write(make_list([A]), path)

@@ -140,7 +140,10 @@ class Reloader:
         self._every = 0.0
 
     def verify(self) -> None:
-        """Reads the snapshots that serve already to their ends. A damaged one stops the gate."""
+        """Reads the snapshots that serve already to their ends. A damaged one stops the gate.
+
+        One that cannot be read is tried again, and keeps no other list from being looked at.
+        """
         for source in list(self._unverified):
             try:
                 source.verify()
@@ -148,6 +151,9 @@ class Reloader:
                 source.is_damaged = True
                 if gate := self._gate():
                     gate.distrust(str(error))
+            except Exception as error:  # noqa: BLE001  # no finding: neither whole nor damaged
+                self._tell(source.name, f"not verified: {error!r}")
+                continue
             self._unverified.remove(source)
 
     def look(self) -> bool:

@@ -109,14 +109,14 @@ def _gives_embeddings(cls: type) -> bool:
 
 
 def _block_encodes(cls: Any) -> bool:
-    """A block that is none of others, and tells what it takes and makes."""
+    """A block that is none of others, and tells what it takes and makes. Else it may do so."""
     if hasattr(cls, "block_classes"):
         return False
     try:
         block = cls()
         inputs, outputs = block.inputs, block.intermediate_outputs
-    except (TypeError, NotImplementedError, AttributeError):  # a base class, which does nothing
-        return False
+    except (TypeError, NotImplementedError, AttributeError):
+        return True
     makes = any(one.name == "prompt_embeds" for one in outputs)
     return makes and any(one.name and _is_picture(one.name) for one in inputs)
 
