@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -21,9 +21,10 @@ from initgate.canary import load_canary
 from initgate.gate import Shelf
 from initgate.image import Limits
 from initgate.index import Index
-from initgate.model import HashList
+from initgate.model import Family, HashList
 from initgate.policy import Encoded, Fallback, ListPolicy, Policy
 from initgate.testing import MemorySink
+from initgate.views import STANDARD
 
 settings.register_profile(
     "default",
@@ -107,6 +108,7 @@ def make_gate(sink: MemorySink, log: Any) -> MakeGate:
         audit: AuditSink = sink,
         logger: Any = log,
         reduce_jpegs: bool = False,
+        families: Collection[Family] = STANDARD,
     ) -> Gate:
         policy = Policy(
             lists=policies
@@ -139,6 +141,7 @@ def make_gate(sink: MemorySink, log: Any) -> MakeGate:
             new_id=lambda: f"decision-{next(numbers)}",
             log=logger,
             reduce_jpegs=reduce_jpegs,
+            families=families,
         )
 
     return make

@@ -50,7 +50,7 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
         for line in lines
         if line.startswith("# ") and " = " in line and "subject_key" not in line
     ]
-    assert len(explicit) == 14
+    assert len(explicit) == 15
     head = lines.index("[[lists]]")
     mixed = "\n".join(
         line.removeprefix("# ") if line.removeprefix("# ") in explicit else line

@@ -164,7 +164,7 @@ def test_a_listed_digest_does_not_keep_it_from_looking(make_gate: MakeGate) -> N
 
 def test_searches_once(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode(LISTED, "PNG")
-    gate = make_gate([LIST, digest_list(data)])
+    gate = make_gate([LIST, digest_list(data)], families=())
     asked: list[int] = []
     search = Index.search
 
@@ -186,8 +186,8 @@ def sizes_seen(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> set[tuple[int, ..
     """Of the views that are made of a large JPEG file."""
     seen: set[tuple[int, ...]] = set()
 
-    def watched(picture: Picture) -> Iterator[View]:
-        for view in views(picture):
+    def watched(picture: Picture, _: object) -> Iterator[View]:
+        for view in views(picture, ()):
             seen.add(view.levels.shape)
             yield view
 
@@ -276,7 +276,7 @@ def test_one_lost_algorithm_fails_the_proof(make_gate: MakeGate, log_capture: Lo
     assert log_capture.entries[0]["algorithms"] == ["phash256"]
 
 
-@pytest.mark.parametrize("step", ["decode", "views", "hash_orientations"])
+@pytest.mark.parametrize("step", ["decode", "views", "hash_views"])
 def test_refuses_when_a_step_fails(
     make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -15,15 +15,15 @@ ALPHA = np.tile(np.linspace(0, 255, 40).astype(np.uint8), (32, 1))
 
 
 def names(*pixels: Pixels) -> list[str]:
-    return [view.name for view in views(Picture(pixels))]
+    return [view.name for view in views(Picture(pixels), ())]
 
 
 def by_name(*pixels: Pixels) -> dict[str, View]:
-    return {view.name: view for view in views(Picture(pixels))}
+    return {view.name: view for view in views(Picture(pixels), ())}
 
 
 def test_an_opaque_picture_has_one_view() -> None:
-    (view,) = views(Picture((Pixels(SCENE),)))
+    (view,) = views(Picture((Pixels(SCENE),)), ())
     assert view.name == "picture"
     assert view.levels is SCENE
 
@@ -70,7 +70,7 @@ def test_a_grey_picture_looks_as_in_colours(seed: int) -> None:
 
 
 def test_a_view_tells_how_far_its_frame_was_shrunk() -> None:
-    (view,) = views(Picture((Pixels(SCENE, full=(64, 79), scale=2),)))
+    (view,) = views(Picture((Pixels(SCENE, full=(64, 79), scale=2),)), ())
     assert (view.full, view.scale) == ((64, 79), 2)
 
 

@@ -329,11 +329,11 @@ def test_a_fault_is_logged_with_its_traceback_and_without_what_the_caller_sent(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("initgate.gate.hash_orientations", fail)
+    monkeypatch.setattr("initgate.gate.hash_views", fail)
     gate.check(LISTED, context=Context(subject="jane@example.org"))
     logged = capsys.readouterr().err
     assert "ZeroDivisionError" in logged
-    assert "_hash" in logged  # the step that failed
+    assert "_look" in logged  # the step that failed
     assert "jane@example.org" not in logged
     assert "PNG" not in logged
     assert "array(" not in logged

@@ -135,7 +135,7 @@ def tasks(
     thresholds = gates["gate"].policy.thresholds
     for kind, data in files.items():
         picture = decode(data, limits=Limits())
-        seen = list(views(picture))
+        seen = list(views(picture, ()))
         hashes = [one for view in seen for one in hash_orientations(view, Algorithm.PDQ)]
         made[kind, "decode"] = lambda data=data: decode(data, limits=Limits())
         made[kind, "decode, reduced"] = lambda data=data: decode(

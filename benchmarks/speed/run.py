@@ -110,7 +110,7 @@ def main() -> None:
     """Measures, prints, and writes ``results.json`` and ``speed.svg``."""
     arguments = _parse()
     photo = arguments.photo.read_bytes() if arguments.photo else astronaut()
-    hashes = hash_all(views(decode(photo, limits=Limits())))
+    hashes = hash_all(views(decode(photo, limits=Limits()), ()))
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         subjects = {
@@ -213,7 +213,7 @@ def tasks(subject: Subject, photo: bytes) -> dict[str, Callable[[], object]]:
     """Every step, the whole gate and every peer, ready to be called."""
     gate = subject.recording
     picture = decode(photo, limits=gate.limits)
-    seen = list(views(picture))
+    seen = list(views(picture, ()))
     hashes = hash_all(seen)
     queries = [np.frombuffer(one.code, np.uint8) for one in hashes]
     decision = no_match(gate, photo)
@@ -224,7 +224,7 @@ def tasks(subject: Subject, photo: bytes) -> dict[str, Callable[[], object]]:
 
     return {
         "decode": lambda: decode(photo, limits=gate.limits),
-        "views": lambda: list(views(picture)),
+        "views": lambda: list(views(picture, ())),
         "hash": lambda: hash_all(seen),
         "search": lambda: subject.index.search(hashes, thresholds=gate.policy.thresholds),
         "record": lambda: gate.journal.record(decision, Context(), now(), lists={LIST: ""}),

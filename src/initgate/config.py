@@ -36,8 +36,9 @@ from initgate.errors import ConfigError
 from initgate.image import Limits
 from initgate.lists import Format
 from initgate.lists.build import DEFAULT_QUALITY_FLOOR
-from initgate.model import Action, Algorithm
+from initgate.model import Action, Algorithm, Family
 from initgate.policy import Encoded, Fallback, ListPolicy
+from initgate.views import FAST, STANDARD, THOROUGH
 
 _PREFIX = "INITGATE_"
 _CONFIG_VARIABLE = "INITGATE_CONFIG"
@@ -135,6 +136,10 @@ class GateSettings(_Frozen):
     """What latents and embeddings mean, which hold no pixels to look at: ``refuse``, ``allow``
     (each pass is logged), or ``decode``: latents are decoded and looked at."""
 
+    views: Literal["fast", "standard", "thorough"] | tuple[Family, ...] = "standard"
+    """What is looked for in a picture beside the whole of it: ``fast``, ``standard``, ``thorough``,
+    or the names of the views."""
+
     max_bytes: int = Field(default=Limits().max_bytes, ge=1)
     """Largest encoded image, in bytes."""
 
@@ -150,6 +155,19 @@ class GateSettings(_Frozen):
     jpeg: Literal["full", "reduced"] = "full"
     """How JPEG files are decoded: ``full``, or ``reduced``: large ones smaller and sooner, where
     all lists are of PDQ or digests. It lets pass what a JPEG made for the purpose hides."""
+
+    @property
+    def families(self) -> frozenset[Family]:
+        """The views to look for."""
+        match self.views:
+            case "fast":
+                return FAST
+            case "standard":
+                return STANDARD
+            case "thorough":
+                return THOROUGH
+            case names:
+                return frozenset(names)
 
     @property
     def limits(self) -> Limits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import Any
 from initgate.audit import Journal
 from initgate.canary import Canary
 from initgate.errors import AuditUnavailable, ImageUnreadable
-from initgate.hashing import hash_bytes, hash_orientations
+from initgate.hashing import hash_bytes, hash_views
 from initgate.image import Limits, decode, file_bytes
 from initgate.index import Index
 from initgate.model import (
@@ -19,15 +19,15 @@ from initgate.model import (
     Allowed,
     Context,
     Decision,
+    Family,
     Hash,
     Match,
-    Picture,
     Reason,
     Refused,
     Verdict,
 )
 from initgate.policy import Policy
-from initgate.views import views
+from initgate.views import STANDARD, views
 
 _NOWHERE = Context()
 _DOCTOR = "run: initgate doctor"
@@ -65,6 +65,7 @@ class Gate:
         log: A structlog logger.
         reduce_jpegs: Look at JPEG files as small as PDQ stands it. No effect with other perceptual
             algorithms, which do not stand it.
+        families: The views to look for beside whole pictures.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Gate:
         new_id: Callable[[], str],
         log: Any,
         reduce_jpegs: bool = False,
+        families: Collection[Family] = STANDARD,
     ) -> None:
         self.limits = limits
         self.policy = policy
@@ -91,6 +93,7 @@ class Gate:
         self._new_id = new_id
         self._log = log
         self._reduce_jpegs = reduce_jpegs
+        self._families = families
         self._doubt = "" if self.prove() else _DOCTOR
 
     @property
@@ -189,7 +192,7 @@ class Gate:
         except ImageUnreadable as error:
             return self._judge_unread(hashes, shelf, str(error), started)
         # (2) views, (3) hash
-        hashes += _hash(picture, algorithms)
+        hashes += hash_views(views(picture, self._families), algorithms)
         # (4) search: once, also if a digest is listed, so that no list answers before another
         found = shelf.index.search(hashes, thresholds=self.policy.thresholds)
         # (5) decide
@@ -217,7 +220,8 @@ class Gate:
         try:
             picture = decode(self._canary.data, limits=Limits())
             algorithms = shelf.index.algorithms
-            hashes = _hash_file(self._canary.data, algorithms) + _hash(picture, algorithms)
+            hashes = _hash_file(self._canary.data, algorithms)
+            hashes += hash_views(views(picture, self._families), algorithms)
             found = shelf.index.search(hashes, thresholds=thresholds)
         except Exception as error:  # noqa: BLE001  # a self-test that fails has failed
             self._say("error", "canary fault", exc_info=error)
@@ -306,12 +310,3 @@ def _hash_file(data: bytes | None, algorithms: Iterable[Algorithm]) -> list[Hash
     if data is None:
         return []
     return [hash_bytes(data, one) for one in algorithms if one.is_digest]
-
-
-def _hash(picture: Picture, algorithms: Iterable[Algorithm]) -> list[Hash]:
-    hashes: list[Hash] = []
-    if perceptual := _perceptual(algorithms):
-        for view in views(picture):
-            for algorithm in perceptual:
-                hashes += hash_orientations(view, algorithm)
-    return hashes

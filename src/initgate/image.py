@@ -129,6 +129,23 @@ def to_pil(levels: Levels) -> Image.Image:
     return Image.fromarray(levels)
 
 
+def to_grey(levels: Levels, shrink: int = 1) -> Levels:
+    """The luma of a picture, shrunk: uint8 ``[⌈height / shrink⌉, ⌈width / shrink⌉]``.
+
+    Args:
+        levels: Its colours or greys.
+        shrink: How many pixels on each axis become one, by their mean.
+    """
+    grey = _as(to_pil(levels), "L")
+    return np.asarray(grey if shrink == 1 else grey.reduce(shrink))
+
+
+def to_size(levels: Levels, size: tuple[int, int]) -> Levels:
+    """A picture stretched or squeezed to a height and width, bilinearly."""
+    resized = to_pil(levels).resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(resized)
+
+
 def encode(levels: Levels, file_format: str, **options: Any) -> bytes:
     """The file of a picture.
 

@@ -21,6 +21,9 @@ Levels: TypeAlias = NDArray[np.uint8]
 """A picture: :data:`RGB`, or one plane of grey, uint8 ``[height, width]``."""
 
 
+Box: TypeAlias = tuple[int, int, int, int]
+"""Part of a picture: top, left, bottom, right, in pixels; the last two are the first outside."""
+
 _ALL = slice(None)
 
 
@@ -130,6 +133,31 @@ class Reason(StrEnum):
     """A step failed inside the gate. The log has the traceback."""
 
 
+class Family(StrEnum):
+    """A kind of views, beside the whole picture. The first word of what their names add."""
+
+    NEGATIVE = "negative"
+    """Light and dark exchanged."""
+
+    SQUEEZED = "squeezed"
+    """Brought to 512×512 pixels first, as PDQ's C++ tool does."""
+
+    TRIMMED = "trimmed"
+    """Without borders and captions."""
+
+    EMBEDDED = "embedded"
+    """A picture within the picture: in a screenshot, on a page, an inset."""
+
+    SPLIT = "split"
+    """Halves, quarters, cells of a collage."""
+
+    TILTED = "tilted"
+    """Turned back by some degrees."""
+
+    UNCROPPED = "uncropped"
+    """Mirrored at its edges, to make up for what was cut off."""
+
+
 class Action(StrEnum):
     """What a match with a list does."""
 
@@ -175,16 +203,21 @@ class View:
     """A picture worth hashing, and the name by which a match tells what it was.
 
     Args:
-        name: Which frame, reading and ground.
-        levels: Colours or greys.
+        name: Which frame, reading, ground and part.
+        levels: Colours or greys; greys if it is a part.
         full: As in :class:`Pixels`.
         scale: The same.
+        box: The part, in pixels of the full picture; where it reaches beyond an edge, the picture
+            is mirrored there. None for all of it.
+        negative: Whether its negative is a view too.
     """
 
     name: str
     levels: Levels
     full: tuple[int, int] | None = None
     scale: int = 1
+    box: Box | None = None
+    negative: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
         new_id=lambda: str(uuid_utils.uuid7()),
         log=log,
         reduce_jpegs=settings.gate.jpeg == "reduced",
+        families=settings.gate.families,
     )
     reloader = Reloader(gate, sources, parts, to_shelf, log=log)
     if settings.gate.reload_seconds:

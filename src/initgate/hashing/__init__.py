@@ -1,11 +1,37 @@
-"""Views and bytes become hashes. One file per family: :mod:`pdq`, :mod:`dct`, :mod:`digest`."""
+"""Views and bytes become hashes. One file per family: :mod:`pdq`, :mod:`dct`, :mod:`digest`.
+
+:mod:`parts` is PDQ of parts of a picture.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+
+import numpy as np
 
 from initgate.hashing import dct, digest, pdq
-from initgate.model import Algorithm, Hash, Levels, View
+from initgate.hashing.parts import hash_parts
+from initgate.model import Algorithm, Family, Hash, Levels, View
+
+
+def hash_views(views: Iterable[View], algorithms: Collection[Algorithm]) -> list[Hash]:
+    """The hashes of all views in all orientations, for a query. Digests are none.
+
+    Args:
+        views: They may come one by one: no more than one whole picture is held.
+        algorithms: What to compute.
+    """
+    hashes: list[Hash] = []
+    parts = []
+    for view in views:
+        for algorithm in algorithms:
+            if algorithm is Algorithm.PDQ and view.box is not None:
+                parts.append(view)
+            elif not algorithm.is_digest:
+                hashes += hash_orientations(view, algorithm)
+    for view, name, code in hash_parts(parts):
+        hashes.append(Hash(Algorithm.PDQ, code, None, _named(view, name)))
+    return hashes
 
 
 def hash_orientations(view: View, algorithm: Algorithm) -> Iterator[Hash]:
@@ -13,12 +39,32 @@ def hash_orientations(view: View, algorithm: Algorithm) -> Iterator[Hash]:
 
     EXIF orientation is one of the eight, so it cannot matter whether a consumer applies it.
     """
-    if algorithm is Algorithm.PDQ:
-        for name, code, quality in pdq.orientations(view.levels, full=view.full, scale=view.scale):
-            yield Hash(algorithm, code, quality, _named(view, name))
-    else:
-        for name, code in dct.orientations(view.levels, algorithm):
+    if algorithm is not Algorithm.PDQ:
+        for name, code in dct.orientations(_cut_out(view), algorithm):
             yield Hash(algorithm, code, None, _named(view, name))
+        return
+    for name, code, quality in pdq.orientations(view.levels, full=view.full, scale=view.scale):
+        made = Hash(algorithm, code, quality, _named(view, name))
+        yield made
+        if view.negative and quality:
+            yield _negative(made)
+
+
+def _negative(made: Hash) -> Hash:
+    """The hash of the negative: each PDQ term changes its sign, and with it each bit."""
+    code = (~np.frombuffer(made.code, np.uint8)).tobytes()
+    return Hash(made.algorithm, code, made.quality, f"{made.view}, {Family.NEGATIVE}")
+
+
+def _cut_out(view: View) -> Levels:
+    """The pixels of a part, mirrored where it reaches beyond the picture."""
+    if view.box is None:
+        return view.levels
+    top, left, bottom, right = (round(side / view.scale) for side in view.box)
+    height, width = view.levels.shape[:2]
+    beyond = ((max(0, -top), max(0, bottom - height)), (max(0, -left), max(0, right - width)))
+    part = view.levels[max(0, top) : bottom, max(0, left) : right]
+    return np.pad(part, beyond, mode="symmetric")
 
 
 def hash_upright(levels: Levels, algorithm: Algorithm) -> Hash:

@@ -1,0 +1,37 @@
+"""Pixels become the views worth hashing: whole pictures, and pictures that stand in them.
+
+A family of views, a file. Orientations are no views here: hash algorithms have cheaper ways to
+all eight (see :mod:`initgate.hashing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+
+from initgate.model import Family, Picture, View
+from initgate.views.looks import Look, looks
+from initgate.views.squeezed import squeezed
+
+_FINDERS: dict[Family, Callable[[Look], Iterator[View]]] = {
+    Family.SQUEEZED: squeezed,
+}
+
+FAST = frozenset({Family.NEGATIVE, Family.TRIMMED})
+STANDARD = FAST | {Family.SQUEEZED, Family.EMBEDDED, Family.SPLIT}
+THOROUGH = frozenset(Family)
+"""The families that are worth their time, by how much of it there is."""
+
+
+def views(picture: Picture, families: Collection[Family] = STANDARD) -> Iterator[View]:
+    """Yields every view of every frame, one at a time so that memory stays bounded.
+
+    Args:
+        picture: What door 1 made.
+        families: What to look for beside the whole pictures.
+    """
+    for look in looks(picture):
+        yield replace(look.whole, negative=Family.NEGATIVE in families)
+        for family, find in _FINDERS.items():
+            if family in families:
+                yield from find(look)
