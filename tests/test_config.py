@@ -166,7 +166,10 @@ WRONG = {
     "unknown table": (f"{ONE_LIST}[gates]\n", ["gates: unknown key", "lists, gate, audit, log"]),
     "unknown key in gate": (
         f'{ONE_LIST}[gate]\nunreadible = "allow"\n',
-        ["gate.unreadible: unknown key", "unreadable, encoded, max_bytes, max_pixels, max_frames"],
+        [
+            "gate.unreadible: unknown key",
+            "unreadable, encoded, views, max_bytes, max_pixels, max_frames",
+        ],
     ),
     "unknown key in a list": (
         f"{ONE_LIST}treshold = 3\n",
