@@ -55,6 +55,9 @@ _WIDEST = 8  # times the height
 # The weights take 16 bytes for each pixel of a side. Strips must not fill memory with them.
 _LONGEST_KEPT = 65_535  # pixels
 
+# Numbers gathered for one call: enough that small pictures take few, and they stay in a cache.
+_AT_ONCE = 1 << 17
+
 
 def upright(picture: Levels | Luma) -> tuple[bytes, int]:
     """The hash of a picture as it is, 32 bytes, and its quality, 0 to 100."""
@@ -82,64 +85,84 @@ def orientations(
     if min(full) < _SMALLEST_SIDE:
         yield from ((name, bytes(32), 0) for name in ORIENTATIONS)
         return
-    samples = _samples(picture, full, scale)
-    for flip, names in enumerate(zip(ORIENTATIONS[::2], ORIENTATIONS[1::2], strict=True)):
-        bits, quality = _hash(samples[flip // 2, flip % 2])
-        for name, turned in zip(names, (bits, bits.T), strict=True):
-            yield name, np.packbits(turned[::-1, ::-1]).tobytes(), quality
+    codes, qualities = _hashes(_samples(picture, full, scale))
+    for number, name in enumerate(ORIENTATIONS):
+        yield name, codes[number].tobytes(), int(qualities[number // 2])
 
 
-def _hash(samples: NDArray[np.float64]) -> tuple[NDArray[np.bool_], int]:
-    """The bits ``[16, 16]`` and the quality of 64×64 samples."""
+def _hashes(samples: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The codes ``[8, 32]`` of the orientations and the qualities ``[4]`` of the flips.
+
+    A picture that is flat or striped has no term but 0: its code is all zeros. All such pictures
+    have this code, so it tells nothing: its quality is 0.
+    """
     terms = np.round(_DCT @ samples @ _DCT.T, _DIGITS)
-    if not terms.any():  # flat or striped: all such pictures have this hash, so it tells nothing
-        return terms > 0, 0
-    middle = terms.size // 2 - 1
-    return terms > np.partition(terms, middle, axis=None)[middle], _quality(samples)
+    middle = terms[0].size // 2 - 1
+    median = np.partition(terms.reshape(len(terms), -1), middle)[:, middle]
+    bits = (terms > median[:, None, None])[:, ::-1, ::-1]
+    both = np.stack([bits, bits.swapaxes(1, 2)], axis=1)
+    codes = np.packbits(both.reshape(len(ORIENTATIONS), -1), axis=1)
+    return codes, _qualities(samples) * terms.any(axis=(1, 2))
 
 
-def _quality(samples: NDArray[np.float64]) -> int:
-    """How much neighbouring samples differ, in whole percents of white."""
-    down, right = (np.abs(np.diff(samples, axis=axis)) / 255 * 100 for axis in (0, 1))
-    percents = sum(int(np.trunc(np.round(steps, _DIGITS)).sum()) for steps in (down, right))
-    return min(100, percents // 90)
+def _qualities(samples: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How much neighbouring samples differ, in whole percents of white, ``[4]``."""
+    percents = np.zeros(len(samples), np.int64)
+    for axis in (1, 2):
+        steps = np.abs(np.diff(samples, axis=axis)) * (100 / 255)
+        percents += (steps + 0.5 * 10.0**-_DIGITS).astype(np.int64).sum(axis=(1, 2))
+    return np.minimum(100, percents // 90)
 
 
 def _samples(picture: Levels | Luma, full: tuple[int, int], scale: int) -> NDArray[np.float64]:
-    """The 64×64 samples of the four flips: ``[2, 2, 64, 64]``, top to bottom by left to right."""
+    """The 64×64 samples of the four flips ``[4, 64, 64]``, in the order of ``ORIENTATIONS``."""
     if picture.shape[1] > _WIDEST * picture.shape[0]:
-        return _samples(picture.swapaxes(0, 1), full[::-1], scale).transpose(1, 0, 3, 2)
+        flips = _samples(picture.swapaxes(0, 1), full[::-1], scale)
+        return flips[[0, 2, 1, 3]].swapaxes(1, 2)
     rows = _sampled(picture, full[0], scale)
     if picture.shape[2:]:  # colours, not luma alone
-        rows = np.einsum("ic,c->i", rows.reshape(-1, 3), _LUMA)
-    both = _sampled(rows.reshape(2 * _SAMPLES, -1).T, full[1], scale)
-    return both.reshape(2, _SAMPLES, 2, _SAMPLES).transpose(2, 0, 3, 1)
+        # So short a product that no BLAS starts threads for it.
+        rows = (rows.reshape(-1, 2 * _SAMPLES, 3) @ _LUMA).reshape(2 * _SAMPLES, -1)
+    both = _sampled(np.ascontiguousarray(rows.T), full[1], scale)
+    flips = both.reshape(2, _SAMPLES, 2, _SAMPLES).transpose(2, 0, 3, 1)
+    return flips.reshape(4, _SAMPLES, _SAMPLES)
 
 
 def _sampled(plane: NDArray[Any], size: int, scale: int) -> NDArray[np.float64]:
-    """The samples of the first axis, as seen from its start and from its end: ``[2, 64, …]``.
+    """The samples of the first axis, 64 as seen from its start and 64 from its end: ``[128, m]``.
 
     Args:
         plane: ``[n, …]``; what follows is flattened.
         size: Pixels of the axis before it was shrunk.
         scale: How many of them each of the ``n`` stands for.
     """
-    made = np.empty((2, _SAMPLES, plane[0].size))
-    for number, (start, weights) in enumerate(_windows(size, scale)):
-        near = plane[start : start + weights.shape[1]].astype(np.float64, order="C")
-        # Not a matrix product: that would start threads, which costs more than it gains here.
-        np.einsum("sn,ni->si", weights, near.reshape(len(near), -1), out=made[:, number])
+    plane = plane.reshape(len(plane), -1)
+    made = np.empty((2, _SAMPLES, plane.shape[1]))
+    done = 0
+    for starts, weights in _windows(size, scale):
+        pixels = weights.shape[2]
+        some = max(1, min(len(starts), _AT_ONCE // (pixels * plane.shape[1])))
+        near = np.empty((some, pixels, plane.shape[1]))
+        for first in range(0, len(starts), some):
+            part = slice(first, first + some)
+            for place, start in enumerate(starts[part]):
+                near[place] = plane[start : start + pixels]
+            used = weights[part]
+            out = made[:, done : done + len(used)]
+            # Not a matrix product: that would start threads, which costs more than it gains here.
+            np.einsum("ksn,kni->ski", used, near[: len(used)], out=out)
+            done += len(used)
     made[1] = made[1, ::-1]
-    return made
+    return made.reshape(2 * _SAMPLES, -1)
 
 
-def _windows(size: int, scale: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """What each sample is a sum of: the first pixel, and the weights ``[2, n]`` from it on."""
+def _windows(size: int, scale: int) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
+    """What samples are sums of: their first pixels, and the weights ``[k, 2, n]`` from those on."""
     if size <= _LONGEST_KEPT:
-        yield from zip(*_kept_weights(size, scale), strict=True)
+        yield _kept_weights(size, scale)
     else:
         for number in range(_SAMPLES):
-            yield from zip(*_weights(size, scale, slice(number, number + 1)), strict=True)
+            yield _weights(size, scale, slice(number, number + 1))
 
 
 @lru_cache(maxsize=64)
