@@ -47,6 +47,7 @@ from initgate.wiring import now
 
 SEED, SIZE, LIST = 2019, 1_000_000, "random"
 PEER = "threatexchange"
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
 STEPS = ("decode", "decode, reduced", "hash", "search")
 GATES = {
     "gate": {},
@@ -170,6 +171,15 @@ def two_at_once(gate: Gate, data: bytes, rounds: int) -> float:
     return rates[1] / rates[0]
 
 
+def processors(call: Callable[[], object], calls: int = 5) -> float:
+    """How much processor time the process spends, as a multiple of the calling thread's."""
+    call()
+    whole, own = time.process_time(), time.thread_time()
+    for _ in range(calls):
+        call()
+    return (time.process_time() - whole) / (time.thread_time() - own)
+
+
 def main() -> None:
     """Measures, prints, and writes ``kinds.json`` and ``kinds.svg``."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -198,14 +208,25 @@ def main() -> None:
         two = {
             kind: two_at_once(gates["gate"], data, options.rounds) for kind, data in files.items()
         }
+        alone = {f"{kind}: {name}": processors(call) for (kind, name), call in work if name != PEER}
+        for file_format in FORMATS:
+            data = encode(_resized(photos.astronaut(), 1024, 1024), file_format)
+            alone[f"decode {file_format}"] = processors(
+                lambda data=data: decode(data, limits=Limits())
+            )
         for gate in gates.values():
             gate.journal.sink.close()
     Console().print(*(table(kind, samples) for kind in files))
     for kind, gain in two.items():
         Console().print(f"- {kind}: two threads decide {gain:.1f} times as fast as one")
+    for what, times in alone.items():
+        if times > 1.05:
+            Console().print(f"- {what}: {times:.1f} times the processor time of the calling thread")
     options.out.mkdir(parents=True, exist_ok=True)
     told = {f"{kind}: {name}": values for (kind, name), values in samples.items()}
-    (options.out / "kinds.json").write_text(json.dumps({"ms": told, "two threads": two}, indent=1))
+    (options.out / "kinds.json").write_text(
+        json.dumps({"ms": told, "two threads": two, "processors": alone}, indent=1)
+    )
     plot(files, samples).savefig(options.out / "kinds.svg")
 
 
