@@ -7,12 +7,14 @@ from dataclasses import replace
 import faiss
 import numpy as np
 import pytest
+from codes import flipped, random_codes
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from initgate.index import Index, make_engine
 from initgate.index.banded import Banded
+from initgate.index.flat import Flat
 from initgate.model import Algorithm, Hash, HashList, ListEntry
 
 PERCEPTUAL = [one for one in Algorithm if not one.is_digest]
@@ -237,6 +239,34 @@ def test_a_long_list_is_looked_up_by_bands_if_its_threshold_allows(
         [Hash(Algorithm.PDQ, flip(codes[-1].tobytes(), *range(31)), view="v")], thresholds={"a": 31}
     )
     assert [(one.distance, one.view) for one in found.matches] == [(31, "v")]
+
+
+@pytest.mark.parametrize("engine", ["none", "a scan"])
+def test_short_lists_that_are_long_together_are_looked_up_by_bands(engine: str) -> None:
+    codes = random_codes(1, 240_000, 256)
+    lists = [
+        HashList(
+            name=str(number),
+            algorithm=Algorithm.PDQ,
+            codes=one,
+            entries=[str(row) for row in range(len(one))],
+            qualities=np.full(len(one), 100, np.int16),
+            tags=[()] * len(one),
+            engine=None if engine == "none" else Flat(one),
+        )
+        for number, one in enumerate(np.split(codes, 3))
+    ]
+    thresholds = {"0": 31, "1": 20, "2": 31}
+    index = Index(lists, thresholds=thresholds)
+    assert [type(part._engine) for part in index._parts] == [Banded]
+    near = flipped(codes[[5, 80_006, 160_007, 160_008]], np.array([31, 21, 3, 32]))
+    found = index.search(
+        [Hash(Algorithm.PDQ, code.tobytes()) for code in near], thresholds=thresholds
+    )
+    assert [(one.list, one.entry, one.distance) for one in found.matches] == [
+        ("2", "7", 3),
+        ("0", "5", 31),
+    ]
 
 
 def test_a_search_leaves_the_thread_setting_as_it_was() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import itertools
 import json
 import os
 import pickle
@@ -27,6 +28,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -38,7 +40,7 @@ from initgate.index import Index, cost
 from initgate.index.banded import Banded, Postings
 from initgate.index.digests import Digests
 from initgate.index.flat import Flat
-from initgate.index.hits import Hits
+from initgate.index.hits import Engine, Hits
 from initgate.index.layout import Layout
 from initgate.index.snapshot import open_snapshot, write
 from initgate.model import Algorithm, Codes, Hash, HashList
@@ -105,6 +107,8 @@ def main() -> None:
             path = Path(folder) / f"{sizes[-1]}.igx"
             results["workers"] = shared = [workers(path, n) for n in (0, 1, 2, 4)]
             console.print(_table(f"Memory of workers in MB, {sizes[-1]:,} entries", shared))
+    results["lists"] = many = list(many_lists(arguments.most))
+    console.print(_table(f"Many lists: {BATCH} queries at once, ms", many))
     results["hard"] = hard = list(hard_lists(min(1_000_000, max(sizes))))
     console.print(_table("Lists made to be hard: time over FAISS flat's", hard))
     results["digests"] = digested = [
@@ -113,7 +117,7 @@ def main() -> None:
     console.print(_table("Exact digests (SHA-256)", digested))
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "search.json").write_text(json.dumps(results, indent=2) + "\n")
-    plot(samples).savefig(arguments.out / "search.svg")
+    plot(samples, many).savefig(arguments.out / "search.svg")
 
 
 def _parse() -> argparse.Namespace:
@@ -127,6 +131,9 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--huge", action="store_true", help="5·10⁷ codes and 6·10⁷ digests too")
     parser.add_argument("--rounds", type=int, default=60, help="samples of each method")
+    parser.add_argument(
+        "--most", type=int, default=6_400_000, help="entries of many lists together"
+    )
     parser.add_argument("--planted", type=int, default=2000, help="queries that check recall")
     parser.add_argument("--no-workers", dest="workers", action="store_false", help="skip memory")
     parser.add_argument("--constants", action="store_true", help="measure those of the cost model")
@@ -168,15 +175,7 @@ def ours(codes: Codes, folder: Path) -> Method:
     layout = cost.choose(number, BITS, THRESHOLD)
     with _clock() as build_s:
         engine = Flat(codes) if layout is None else Banded(codes, Postings.of(codes, layout))
-    whole = HashList(
-        name="bench",
-        algorithm=Algorithm.PDQ,
-        codes=codes,
-        entries=range_of_names(number),
-        qualities=np.full(number, 100, np.int16),
-        tags=[()] * number,
-        engine=engine,
-    )
+    whole = _in_memory(codes, "bench", engine=engine)
     path = folder / f"{number}.igx"
     write(whole, path)
     del engine, whole
@@ -193,6 +192,18 @@ def ours(codes: Codes, folder: Path) -> Method:
         load_s=load_s[0],
         file_mb=path.stat().st_size / 1e6,
         memory_mb=memory_mb,
+    )
+
+
+def _in_memory(codes: Codes, name: str, *, engine: Engine | None) -> HashList:
+    return HashList(
+        name=name,
+        algorithm=Algorithm.PDQ,
+        codes=codes,
+        entries=range_of_names(len(codes)),
+        qualities=np.full(len(codes), 100, np.int16),
+        tags=[()] * len(codes),
+        engine=engine,
     )
 
 
@@ -334,6 +345,39 @@ def check_recall(codes: Codes, path: Path, number: int) -> None:
 def _triples(hits: Hits) -> set[tuple[int, int, int]]:
     columns = (hits.rows.tolist(), hits.queries.tolist(), hits.distances.tolist())
     return set(zip(*columns, strict=True))
+
+
+def many_lists(most: int) -> Iterator[dict[str, object]]:
+    """The gate's question to several lists, and to one that is as long as all of them."""
+    queries = [random_codes(BATCH, 8, number) for number in range(20)]
+    hashes = [[Hash(Algorithm.PDQ, code.tobytes()) for code in one] for one in queries]
+    for each, number in itertools.product((10_000, 100_000), (1, 4, 16, 64)):
+        if each * number > most:
+            continue
+        lists = [
+            _in_memory(random_codes(each, 9, one), f"list {one}", engine=None)
+            for one in range(number)
+        ]
+        with _clock() as build_s:
+            several = Index(lists)
+        whole = np.concatenate([one.codes for one in lists])
+        indexes = {
+            "all lists": several,
+            "one as long": Index([_in_memory(whole, "list 0", engine=None)]),
+        }
+        times: dict[str, list[float]] = defaultdict(list)
+        thresholds = {one.name: THRESHOLD for one in lists}
+        for one in hashes:
+            for name, index in indexes.items():
+                with _clock() as taken:
+                    index.search(one, thresholds=thresholds)
+                times[name].append(taken[0] * 1000)
+        row = {"lists": number, "entries each": each}
+        yield (
+            row
+            | {name: statistics.median(one) for name, one in times.items()}
+            | {"build s": build_s[0]}
+        )
 
 
 def hard_lists(number: int) -> Iterator[dict[str, object]]:
@@ -522,10 +566,12 @@ def _table(title: str, rows: Iterable[Mapping[str, object]]) -> Table:
     return table
 
 
-def plot(samples: Mapping[int, Mapping[str, Mapping[str, float]]]) -> Figure:
-    """Time against size, both logarithmic."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
+def plot(
+    samples: Mapping[int, Mapping[str, Mapping[str, float]]], many: Iterable[Mapping[str, Any]]
+) -> Figure:
+    """Time against size, and against the number of lists, all logarithmic."""
+    figure = Figure(figsize=(13, 4), layout="constrained")
+    panels = figure.subplots(1, 3, sharey=True)
     for panel, key, title in (
         (panels[0], "query_ms", "one query"),
         (panels[1], "batch_ms", f"{BATCH} queries at once"),
@@ -544,6 +590,13 @@ def plot(samples: Mapping[int, Mapping[str, Mapping[str, float]]]) -> Figure:
         panel.set_title(title, loc="left")
         panel.set_xlabel("entries")
         panel.grid(alpha=0.3)
+    for each, rows in itertools.groupby(many, key=lambda row: row["entries each"]):
+        numbers, times = zip(*((row["lists"], row["all lists"]) for row in rows), strict=True)
+        panels[2].loglog(numbers, times, marker="o", label=f"lists of {each:,} entries")
+    panels[2].set_title(f"{BATCH} queries, several lists", loc="left")
+    panels[2].set_xlabel("lists")
+    panels[2].grid(alpha=0.3)
+    panels[2].legend(frameon=False)
     panels[0].set_ylabel("median time in ms")
     panels[0].legend(frameon=False)
     return figure

@@ -3,13 +3,14 @@
 An index is immutable, holds no thresholds and answers with every entry within the one it is
 asked with (inclusive). :mod:`initgate.index.cost` chooses how: short lists are compared code by
 code (``flat``, the one import of faiss), long ones looked up by bands of their bits (``banded``),
-digests by their beginnings (``digests``). A list out of a ``snapshot`` brings its own engine.
+digests by their beginnings (``digests``). A list out of a ``snapshot`` brings its own engine. Short
+lists of one algorithm are searched as one.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,17 +51,7 @@ class Index:
         self._parts: list[_Part] = []
         ordered = sorted(lists, key=lambda one: one.algorithm)
         for algorithm, same in itertools.groupby(ordered, key=lambda one: one.algorithm):
-            short = []
-            for one in same:
-                threshold = (thresholds or {}).get(one.name, algorithm.default_threshold)
-                engine = make_engine(one, threshold=threshold)
-                if engine is None:
-                    short.append(one)
-                else:
-                    self._parts.append(_Part(algorithm, engine, [one]))
-            if short:
-                codes = np.concatenate([one.codes for one in short])
-                self._parts.append(_Part(algorithm, Flat(codes), short))
+            self._parts += _parts(algorithm, list(same), thresholds or {})
 
     @property
     def algorithms(self) -> frozenset[Algorithm]:
@@ -86,7 +77,7 @@ class Index:
 
 
 def make_engine(hash_list: HashList, *, threshold: int) -> Engine | None:
-    """What searches a list by itself; None if it is so short that it may share a scan.
+    """What searches a list by itself; None if it is so short that it may share an engine.
 
     Args:
         hash_list: A list.
@@ -101,6 +92,35 @@ def make_engine(hash_list: HashList, *, threshold: int) -> Engine | None:
     return None if layout is None else Banded(codes, Postings.of(codes, layout))
 
 
+def _parts(
+    algorithm: Algorithm, lists: Sequence[HashList], thresholds: Mapping[str, int]
+) -> Iterator[_Part]:
+    """Lists of one algorithm with what searches them; short ones share an engine."""
+    asked = {one.name: thresholds.get(one.name, algorithm.default_threshold) for one in lists}
+    short, scanned = [], []
+    for one in lists:
+        match make_engine(one, threshold=asked[one.name]):
+            case None:
+                short.append(one)
+            case Flat() as engine:
+                scanned.append(_Part(algorithm, engine, [one]))
+            case engine:
+                yield _Part(algorithm, engine, [one])
+    # Together, lists that are short may be so long that bands pay.
+    joined = [*short, *(one for part in scanned for one in part.lists)]
+    if not joined:
+        return
+    most = max(asked[one.name] for one in joined)
+    layout = choose(sum(map(len, joined)), algorithm.bits, most)
+    if layout is not None:
+        codes = np.concatenate([one.codes for one in joined])
+        yield _Part(algorithm, Banded(codes, Postings.of(codes, layout)), joined)
+        return
+    yield from scanned
+    if short:
+        yield _Part(algorithm, Flat(np.concatenate([one.codes for one in short])), short)
+
+
 def _nearest_first(matches: Iterable[Match]) -> list[Match]:
     return sorted(matches, key=lambda match: (match.distance, match.list, match.entry, match.view))
 
@@ -112,7 +132,7 @@ class _Part:
         self.algorithm = algorithm
         self.names = tuple(one.name for one in lists)
         self._engine = engine
-        self._lists = lists
+        self.lists = lists
         self._starts = np.cumsum([0, *(len(one) for one in lists)])
 
     def search(self, queries: Sequence[Hash], thresholds: Mapping[str, int]) -> Iterable[Match]:
@@ -122,7 +142,7 @@ class _Part:
         if not len(hits.rows):
             return
         hits = hits.nearest()
-        for which, one in enumerate(self._lists):
+        for which, one in enumerate(self.lists):
             if one.name not in thresholds:
                 continue
             start, end = np.searchsorted(hits.rows, self._starts[which : which + 2])
