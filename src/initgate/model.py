@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +11,8 @@ from typing import NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from initgate.columns import Texts
 
 Codes: TypeAlias = NDArray[np.uint8]
 """Hash codes, one a row: uint8 ``[n, bits / 8]``, most significant bit first."""
@@ -289,24 +292,31 @@ class HashList:
     @classmethod
     def of(
         cls,
-        entries: Sequence[ListEntry],
+        entries: Iterable[ListEntry],
         *,
         name: str,
         algorithm: Algorithm,
         digest: str = "",
         as_of: datetime | None = None,
     ) -> HashList:
-        """Packs entries, all of ``algorithm``, into columns."""
-        width = algorithm.bits // 8
-        codes = np.frombuffer(b"".join(e.code for e in entries), np.uint8).reshape(-1, width)
-        qualities = np.array([-1 if e.quality is None else e.quality for e in entries], np.int16)
+        """Packs entries, all of ``algorithm``, into columns, one by one."""
+        codes, text = bytearray(), bytearray()
+        ends, qualities = array("Q", [0]), array("h")
+        tags: list[tuple[str, ...]] = []
+        known: dict[tuple[str, ...], tuple[str, ...]] = {}  # lists have few different ones
+        for one in entries:
+            codes += one.code
+            text += one.entry.encode()
+            ends.append(len(text))
+            qualities.append(-1 if one.quality is None else one.quality)
+            tags.append(known.setdefault(one.tags, one.tags))
         return cls(
             name=name,
             algorithm=algorithm,
-            codes=codes,
-            entries=tuple(e.entry for e in entries),
-            qualities=qualities,
-            tags=tuple(e.tags for e in entries),
+            codes=np.frombuffer(codes, np.uint8).reshape(-1, algorithm.bits // 8),
+            entries=Texts(np.frombuffer(text, np.uint8), np.frombuffer(ends, np.uint64)),
+            qualities=np.frombuffer(qualities, np.int16),
+            tags=tags,
             digest=digest,
             as_of=as_of,
         )

@@ -13,15 +13,16 @@ import hashlib
 import json
 import mmap
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, TypeVar, overload
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from initgate.columns import Lazy, Texts
 from initgate.errors import ListRejected
 from initgate.index import make_engine
 from initgate.index.banded import Banded, Postings
@@ -52,7 +53,6 @@ _TYPES = {
 }
 
 _Array: TypeAlias = NDArray[Any]
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +330,7 @@ def _to_list(
         name=name,
         algorithm=header.algorithm,
         codes=codes,
-        entries=_Texts(sections["entry_text"], _sized(sections["entry_ends"], number + 1)),
+        entries=Texts(sections["entry_text"], _sized(sections["entry_ends"], number + 1)),
         qualities=_sized(sections["qualities"], number),
         tags=_Tags(sections["tag_table"], _sized(sections["tag_index"], number)),
         digest=header.digest,
@@ -366,43 +366,7 @@ def _sized(section: _Array, count: int) -> _Array:
     return section
 
 
-class _Lazy(Sequence[_T]):
-    """A column whose items are decoded when they are asked for."""
-
-    def __init__(self, length: int, decode: Callable[[int], _T]) -> None:
-        self._range = range(length)
-        self._decode = decode
-
-    def __len__(self) -> int:
-        return len(self._range)
-
-    @overload
-    def __getitem__(self, which: int) -> _T: ...
-    @overload
-    def __getitem__(self, which: slice) -> Sequence[_T]: ...
-    def __getitem__(self, which: int | slice) -> _T | Sequence[_T]:
-        if isinstance(which, slice):
-            return [self._decode(row) for row in self._range[which]]
-        return self._decode(self._range[which])
-
-
-class _Texts(_Lazy[str]):
-    """The entries."""
-
-    def __init__(self, text: NDArray[np.uint8], ends: _Array) -> None:
-        super().__init__(len(ends) - 1, self._text)
-        self._all = text
-        self._ends = ends
-
-    def _text(self, row: int) -> str:
-        begin, end = int(self._ends[row]), int(self._ends[row + 1])
-        if not begin <= end <= len(self._all):  # a slice would hide it
-            # No IndexError: whoever goes through the sequence would take it for its end.
-            raise ValueError(f"text {begin} to {end} of {len(self._all)}")
-        return self._all[begin:end].tobytes().decode()
-
-
-class _Tags(_Lazy[tuple[str, ...]]):
+class _Tags(Lazy[tuple[str, ...]]):
     """The tags: few different ones, so a number for each entry."""
 
     def __init__(self, table: NDArray[np.uint8], index: _Array) -> None:

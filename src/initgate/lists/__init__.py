@@ -61,7 +61,21 @@ def load(
     Raises:
         ListRejected: Naming source, line and reason. Nothing is kept of a rejected list.
     """
-    entries = []
+    made = HashList.of(
+        _read(data, name=name, source=source, file_format=file_format, algorithm=algorithm),
+        name=name,
+        algorithm=algorithm,
+        digest=hashlib.sha256(data).hexdigest(),
+        as_of=as_of,
+    )
+    if not len(made) and not allow_empty:
+        raise ListRejected(EMPTY, source=source)
+    return made
+
+
+def _read(
+    data: bytes, *, name: str, source: str, file_format: Format, algorithm: Algorithm
+) -> Iterator[ListEntry]:
     for number, entry in enumerate(_READERS[file_format](data, source=source), start=1):
         if entry.algorithm is not algorithm:
             raise ListRejected(
@@ -69,11 +83,7 @@ def load(
                 f'configured with algorithm = "{algorithm}": give each algorithm a list of its own',
                 source=source,
             )
-        entries.append(entry)
-    if not entries and not allow_empty:
-        raise ListRejected(EMPTY, source=source)
-    digest = hashlib.sha256(data).hexdigest()
-    return HashList.of(entries, name=name, algorithm=algorithm, digest=digest, as_of=as_of)
+        yield entry
 
 
 def dump(entries: Iterable[ListEntry], file_format: Format) -> bytes:

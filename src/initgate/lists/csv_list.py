@@ -5,6 +5,7 @@ Tags are joined by ``;``. An empty quality or tags field means unknown or none.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -21,11 +22,10 @@ def read(data: bytes, *, source: str) -> Iterator[ListEntry]:
     Raises:
         ListRejected: At the first malformed line.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ListRejected(f"not UTF-8 at byte {error.start}", source=source) from error
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    _check_encoding(data, source)
+    # Line by line: the whole as text would take several times the memory of the bytes.
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+    rows = csv.reader(text, strict=True)
     try:
         header = next(rows, [])
         _check_header(header, source)
@@ -62,6 +62,17 @@ def write(entries: Iterable[ListEntry]) -> bytes:
             ]
         )
     return out.getvalue().encode()
+
+
+def _check_encoding(data: bytes, source: str) -> None:
+    try:
+        for _ in codecs.iterdecode(io.BytesIO(data), "utf-8"):
+            pass
+    except UnicodeDecodeError:
+        try:
+            data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:  # which tells the place in the whole
+            raise ListRejected(f"not UTF-8 at byte {error.start}", source=source) from error
 
 
 def _check_header(header: list[str], source: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Iterator
 
 from initgate.errors import ListRejected
 from initgate.lists.records import to_entry, to_record
 from initgate.model import ListEntry
+
+_MARK = b"\xef\xbb\xbf"  # some editors begin UTF-8 with it
 
 
 def read(data: bytes, *, source: str) -> Iterator[ListEntry]:
@@ -26,11 +29,14 @@ def objects(data: bytes, *, source: str) -> Iterator[tuple[int, dict[str, object
     Raises:
         ListRejected: At the first line that is none.
     """
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    lines = io.BytesIO(data)  # not split: a million lines would take more memory than the bytes
+    lines.seek(len(_MARK) if data.startswith(_MARK) else 0)
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            record = json.loads(line.decode("utf-8"), object_pairs_hook=_without_repeats)
+            text = line.removesuffix(b"\n").decode("utf-8")
+            record = json.loads(text, object_pairs_hook=_without_repeats)
         except (ValueError, RecursionError) as error:
             raise ListRejected(f"no JSON object: {error}", source=source, record=number) from error
         if not isinstance(record, dict):

@@ -14,6 +14,9 @@ REQUIRED = ("algorithm", "hash", "entry")
 OPTIONAL = ("quality", "tags")
 COLUMNS = (*REQUIRED, *OPTIONAL)
 
+_KNOWN = frozenset(COLUMNS)
+_NEEDED = frozenset(REQUIRED)
+_HEXADECIMAL = {one: re.compile(f"[0-9a-fA-F]{{{one.bits // 4}}}") for one in Algorithm}
 _BEST = 100  # quality
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # and halves of characters
 
@@ -34,9 +37,9 @@ def to_entry(record: Mapping[str, object], *, source: str, line: int) -> ListEnt
     def rejected(reason: str) -> ListRejected:
         return ListRejected(reason, source=source, record=line)
 
-    if unknown := record.keys() - set(COLUMNS):
+    if unknown := record.keys() - _KNOWN:
         raise rejected(f"unknown field {min(unknown)!r}; the fields are {', '.join(COLUMNS)}")
-    if missing := set(REQUIRED) - record.keys():
+    if missing := _NEEDED - record.keys():
         raise rejected(f"field {min(missing)!r} is missing")
 
     try:
@@ -46,9 +49,10 @@ def to_entry(record: Mapping[str, object], *, source: str, line: int) -> ListEnt
         raise rejected(f"unknown algorithm {record['algorithm']!r}; known are {known}") from None
 
     text = record["hash"]
-    digits = algorithm.bits // 4
-    if not isinstance(text, str) or not re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", text):
-        raise rejected(f"{algorithm} needs {digits} hexadecimal digits, found {text!r}")
+    if not isinstance(text, str) or not _HEXADECIMAL[algorithm].fullmatch(text):
+        raise rejected(
+            f"{algorithm} needs {algorithm.bits // 4} hexadecimal digits, found {text!r}"
+        )
 
     entry = record["entry"]
     if not _is_label(entry):
