@@ -38,6 +38,7 @@ bench: $(READY)  ## speed, as ratios to a peer in the same run
 	$(BIN)/python benchmarks/speed/run.py
 	$(BIN)/python benchmarks/speed/search.py
 	$(BIN)/python benchmarks/speed/kinds.py
+	$(BIN)/python benchmarks/speed/reading.py
 
 check: lint types arch docs  ## everything but the tests
 
