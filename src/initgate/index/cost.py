@@ -22,7 +22,9 @@ import numpy as np
 
 from initgate.index.layout import MAX_WIDTH, Layout
 
-FIXED = 60_000.0  # rows: what NumPy's calls cost, however few the probes
+# Rows: a query's share of what NumPy's calls cost, however few the probes. A query by itself pays
+# four times as much, but a picture asks with all its hashes at once, 24 and more.
+FIXED = 15_000.0
 PROBE = 10.0
 CANDIDATE = 40.0
 _GAIN = 2.0  # bands take about as much memory again as two or three times the codes
