@@ -33,6 +33,7 @@ arch: $(READY)  ## who may import whom
 docs: $(READY)  ## documentation against the code, sample lists against their photos
 	$(BIN)/python -m pytest -q tests/test_docs.py
 	$(BIN)/python hashlists/rebuild.py --check
+	$(BIN)/python benign/rebuild.py --check
 
 bench: $(READY)  ## speed, as ratios to a peer in the same run
 	$(BIN)/python benchmarks/speed/run.py

@@ -154,7 +154,9 @@ def wheel_metadata(wheel: Path) -> Message:
         return Parser().parsestr(opened.read(name).decode())
 
 
-@pytest.mark.parametrize("name", ["canary/picture.png", "canary/hashes.csv", "py.typed"])
+@pytest.mark.parametrize(
+    "name", ["benign/hashes.csv", "canary/picture.png", "canary/hashes.csv", "py.typed"]
+)
 def test_the_wheel_holds_what_is_no_code(contents: set[str], name: str) -> None:
     assert f"initgate/{name}" in contents
 
