@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from collections.abc import Iterator
@@ -23,10 +24,9 @@ def reference() -> HashList:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The script's module, which is in no package."""
     monkeypatch.syspath_prepend(str(ROOT / "benign"))
-    import drawn  # noqa: PLC0415  # found only now
-
-    yield drawn
-    sys.modules.pop("drawn")
+    yield importlib.import_module("drawn")
+    for name in [one for one in sys.modules if one.partition(".")[0] == "drawn"]:
+        del sys.modules[name]
 
 
 def test_the_reference_is_of_pdq_with_a_quality_for_each_hash(reference: HashList) -> None:

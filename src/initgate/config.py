@@ -1,4 +1,4 @@
-"""TOML and environment become frozen Settings. The only reader of either.
+"""TOML and environment become frozen Settings. The only reader of either, and the only writer.
 
 The environment overrides the file: ``INITGATE_GATE__UNREADABLE=allow`` sets ``unreadable`` in
 ``[gate]``. Paths are relative to the file. Whatever is wrong is a :class:`ConfigError` that names
@@ -285,6 +285,27 @@ def load_settings(path: str | Path | None = None) -> Settings:
     except ValueError as error:  # a variable that pydantic-settings could not parse as JSON
         raise ConfigError(f"environment: {error}") from error
     return _resolve(settings, file.resolve().parent)
+
+
+def with_threshold(content: str, name: str, threshold: int) -> str:
+    """A configuration with another threshold for one list. All else stays as it is written.
+
+    Args:
+        content: The file's text, which loads.
+        name: The list's.
+        threshold: In bits.
+
+    Raises:
+        ConfigError: The list does not stand in the file, but came from the environment.
+    """
+    import tomlkit  # noqa: PLC0415  # needed to write, and gates do not
+
+    document = tomlkit.parse(content)
+    for table in document.get("lists", ()):
+        if table.get("name") == name:
+            table["threshold"] = threshold
+            return tomlkit.dumps(document)
+    raise ConfigError(f"list {name!r} does not stand in the file; set its threshold where it does")
 
 
 def find_config(path: str | Path | None = None) -> Path:

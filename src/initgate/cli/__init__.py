@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from initgate import __version__
 from initgate.cli.audit import audit_app
+from initgate.cli.calibrate import calibrate
 from initgate.cli.check import check
 from initgate.cli.console import CONFIGURATION, ERR, OTHER, OUT, USAGE
 from initgate.cli.demo import demo
@@ -45,6 +46,7 @@ app = typer.Typer(
 app.add_typer(lists_app, name="lists")
 app.add_typer(audit_app, name="audit")
 app.command()(check)
+app.command()(calibrate)
 app.command()(doctor)
 app.command()(demo)
 

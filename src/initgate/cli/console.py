@@ -6,6 +6,7 @@ Exit codes: 0 allowed or done, 1 anything else, 2 usage or configuration, 3 an i
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -81,10 +82,19 @@ def read_file(file: Path, max_bytes: int) -> bytes:
         raise SourceUnavailable(f"{file}: {error.strerror or error}") from error
 
 
-def write_file(out: Path, data: bytes) -> None:
-    """Writes a file whole or not at all."""
+def write_file(out: Path, data: bytes, *, like: Path | None = None) -> None:
+    """Writes a file whole or not at all.
+
+    Args:
+        out: The file.
+        data: Its content.
+        like: A file whose permissions it gets; they may keep a secret.
+    """
     partial = out.with_name(out.name + ".partial")
     try:
+        if like is not None:
+            partial.touch()
+            shutil.copymode(like, partial)
         partial.write_bytes(data)
         partial.replace(out)
     except OSError as error:

@@ -230,7 +230,7 @@ def lists_add(
 
     It is written to the file of changes beside the list; lists merge puts it into the list.
     """
-    settings = _configured(name, config)
+    settings = configured(name, config)
     record = {
         "algorithm": settings.algorithm.value,
         "hash": code,
@@ -253,7 +253,7 @@ def lists_remove(
     as_json: JsonOption = False,
 ) -> None:
     """Withdraw entries from a list at once: running gates search them no more within seconds."""
-    settings = _configured(name, config)
+    settings = configured(name, config)
     parts = load_list(settings)
     known = {entry for part in parts for entry in part.entries if entry not in part.removed}
     if unknown := sorted(set(entries) - known):
@@ -270,7 +270,7 @@ def lists_remove(
 @lists_app.command("merge")
 def lists_merge(name: ListName, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Put what was added and withdrawn into the list's own file. Gates may run meanwhile."""
-    settings = _configured(name, config)
+    settings = configured(name, config)
     with ERR.status("Merging"):
         entries = store.merge(
             settings.path,
@@ -281,7 +281,12 @@ def lists_merge(name: ListName, config: ConfigOption = None, as_json: JsonOption
     _tell_changed(name, {"entries": entries}, as_json=as_json)
 
 
-def _configured(name: str, config: Path | None) -> ListSettings:
+def configured(name: str, config: Path | None) -> ListSettings:
+    """The settings of one list.
+
+    Raises:
+        ConfigError: None is called so.
+    """
     lists = load_settings(config).lists
     found = next((one for one in lists if one.name == name), None)
     if found is None:
