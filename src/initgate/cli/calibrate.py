@@ -43,6 +43,7 @@ DEFAULT_RATE = 1e-6
 _MOST_EDITED = 60  # pictures; more would tell little more
 _ROWS = 16  # thresholds in the table, besides those with a name
 _TOLD = 10  # pictures named one by one
+_WIDE = 1000  # columns of text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -345,10 +346,10 @@ def _tell(
         f"{len(own.names)} pictures with {views} hashes, {len(findings.drawn.names)} drawn ones; "
         f"{len(listed.entries)} entries of {listed.settings.name}\n"
     )
-    OUT.print(_thresholds_table(findings))
+    _show(_thresholds_table(findings))
     if findings.edited:
-        OUT.print(_edits_table(findings))
-    OUT.print(_views_table(findings))
+        _show(_edits_table(findings))
+    _show(_views_table(findings))
     _tell_certainty(findings)
     for sample, number in unseen[:_TOLD]:
         OUT.print(_match_line(findings, sample, number))
@@ -426,44 +427,51 @@ def _tell_recommended(findings: Findings) -> None:
 
 def _table(*headings: str) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column(headings[0], no_wrap=True)
-    for heading in headings[1:]:
-        table.add_column(heading, justify="right")
+    for number, heading in enumerate(headings):
+        table.add_column(heading, no_wrap=True, justify="right" if number else "left")
     return table
+
+
+def _show(table: Table) -> None:
+    wide = OUT.measure(table, options=OUT.options.update(width=_WIDE))
+    table.width = wide.maximum  # a narrow terminal wraps lines, rather than lose columns
+    OUT.print(table)
+    OUT.print()
 
 
 def _thresholds_table(findings: Findings) -> Table:
     table = _table(
-        "Bits", "Pictures", "95 %", "Drawn", "Pairs", "Refusals a million", "95 %", "Recall"
+        "Bits", "Pictures", "of all, 95 %", "Drawn", "Pairs", "Refused of a million, 95 %", "Recall"
     )
     named = _marks(findings)
     most = findings.listed.algorithm.max_threshold
     shown = {*range(0, most + 1, max(1, most // _ROWS)), *named.values()}
     for threshold in sorted(shown):
         row = _threshold_record(findings, threshold)
-        names = ", ".join(name for name, bits in named.items() if bits == threshold)
+        names = " ".join(name for name, bits in named.items() if bits == threshold)
         counted, guessed = row["counted"], row["estimated"]
         table.add_row(
-            f"{threshold}  {names}",
+            f"{threshold} {names}",
             str(row["pictures"]),
-            f"{_share(counted['low'])}–{_share(counted['high'])}",
+            f"{counted['low']:.2%} to {counted['high']:.2%}",
             str(row["drawn"]),
             str(row["pairs"]),
-            "-" if guessed is None else _million(guessed["value"]),
-            "-" if guessed is None else f"{_million(guessed['low'])}–{_million(guessed['high'])}",
+            _of_a_million(guessed) if guessed else "-",
             "-" if row["recall"] is None else f"{row['recall']:.2f}",
             style="bold" if names else "",
         )
     return table
 
 
-def _share(value: float) -> str:
-    return f"{value:.2%}"
+def _of_a_million(rate: dict[str, float]) -> str:
+    value, low, high = (_rounded(rate[end] * 1e6) for end in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
-def _million(value: float) -> str:
-    """Of a million queries."""
-    return f"{value * 1e6:.2g}" if value * 1e6 < 1000 else f"{value * 1e6:,.0f}"  # noqa: PLR2004  # where digits after the point end
+def _rounded(number: float) -> str:
+    if number < 0.001:  # noqa: PLR2004  # less is none
+        return "0"
+    return f"{number:.1g}" if number < 10 else f"{number:,.0f}"  # noqa: PLR2004  # two digits
 
 
 def _edits_table(findings: Findings) -> Table:
