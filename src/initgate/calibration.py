@@ -12,7 +12,6 @@ without any that is like the list's cannot show them.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
+from initgate.hashing.pdq import ORIENTATIONS
 from initgate.model import Codes, Hash
 
 MIN_PICTURES = 50
@@ -34,7 +34,6 @@ CONFIDENCE = 0.95
 
 _RESAMPLES = 200
 _AT_ONCE = 1 << 15  # codes that stay in the processor's cache
-_FRAME = re.compile(r"(, )?frame \d+(, )?")
 
 Counts = NDArray[np.int64]
 
@@ -140,7 +139,7 @@ class ViewStatistics:
     """How prone one view is to come near by chance.
 
     Args:
-        view: Its name, without the frame's number.
+        view: Its name, without frame and orientation.
         hashes: How many there were.
         nearest: How often it was the nearest of its picture; several that tie share.
         expected: How often it would be, if all hashes of a picture had the same chance.
@@ -168,8 +167,7 @@ def views(
         ties = one.nearest.count(one.distance)
         for made, distance in zip(hashes, one.nearest, strict=True):
             won = 1 / ties if distance == one.distance else 0.0
-            name = _FRAME.sub("", made.view) or "picture"
-            found.setdefault(name, []).append((distance, won, 1 / len(hashes)))
+            found.setdefault(_family(made.view), []).append((distance, won, 1 / len(hashes)))
     made_of = (
         ViewStatistics(
             view=name,
@@ -181,6 +179,12 @@ def views(
         for name, rows in found.items()
     )
     return sorted(made_of, key=lambda one: one.expected / max(one.nearest, 1e-9))
+
+
+def _family(view: str) -> str:
+    words = view.split(", ")
+    kept = [one for one in words if one not in ORIENTATIONS and not one.startswith("frame ")]
+    return ", ".join(kept) or "picture"
 
 
 # ── What is estimated ─────────────────────────────────────────────────────────────────────────

@@ -32,11 +32,11 @@ from initgate.cli.lists import ListName, configured
 from initgate.config import ListSettings, find_config, load_settings, with_threshold
 from initgate.edits import EDITS
 from initgate.errors import ConfigError, ImageUnreadable, ListRejected, SourceUnavailable
-from initgate.gate import _hash as hash_picture
-from initgate.hashing import hash_upright
+from initgate.hashing import hash_upright, hash_views
 from initgate.image import Limits, decode
-from initgate.model import Algorithm, Codes, Hash, Levels
+from initgate.model import Algorithm, Codes, Family, Hash, Levels
 from initgate.policy import Policy
+from initgate.views import views
 from initgate.wiring import load_list
 
 DEFAULT_RATE = 1e-6
@@ -64,6 +64,30 @@ class Listed:
     def algorithm(self) -> Algorithm:
         """Of all entries."""
         return self.settings.algorithm
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a gate looks at pictures.
+
+    Args:
+        algorithm: The hash of the list.
+        limits: What a picture may cost.
+        families: The views to look for.
+    """
+
+    algorithm: Algorithm
+    limits: Limits
+    families: frozenset[Family]
+
+    def hashes(self, image: object) -> list[Hash]:
+        """The hashes of a picture in all views.
+
+        Raises:
+            ImageUnreadable: No pixels could be had.
+        """
+        picture = decode(image, limits=self.limits)
+        return hash_views(views(picture, self.families), [self.algorithm])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,11 +191,12 @@ def calibrate(  # noqa: PLR0917  # Typer maps parameters to options by name
         raise ConfigError("give either --photos DIR or --hashes NPZ")
     if out is not None:
         plots.check(out)
-    limits = load_settings(config).gate.limits
+    gate = load_settings(config).gate
     listed = load_listed(name, config)
+    look = Look(listed.algorithm, gate.limits, gate.families)
     if photos is not None:
-        files, own = _hash_photos(photos, set(excepted or ()), listed.algorithm, limits)
-        edited = _edited(files, listed, limits)
+        files, own = _hash_photos(photos, set(excepted or ()), look)
+        edited = _edited(files, listed, look)
     else:
         own, edited = _read_hashes(hashes, set(excepted or ()), listed.algorithm), {}
     findings = measure(listed, own, edited, rate)
@@ -258,9 +283,7 @@ def _drawn() -> Sample:
     return Sample(reference.entries, hashes, ())
 
 
-def _hash_photos(
-    folder: Path, excepted: set[str], algorithm: Algorithm, limits: Limits
-) -> tuple[list[Path], Sample]:
+def _hash_photos(folder: Path, excepted: set[str], look: Look) -> tuple[list[Path], Sample]:
     """Every picture below a folder, and its hashes in all views, as a gate takes them."""
     files = sorted(one for one in folder.rglob("*") if one.is_file())
     named = {one: str(one.relative_to(folder)) for one in files}
@@ -269,12 +292,12 @@ def _hash_photos(
     kept, hashes, left_out = [], [], []
     for file in track_many([one for one in files if named[one] not in excepted], "Hashing"):
         try:
-            picture = decode(read_file(file, limits.max_bytes), limits=limits)
+            made = look.hashes(read_file(file, look.limits.max_bytes))
         except (ImageUnreadable, SourceUnavailable) as error:
             left_out.append((named[file], str(error)))
         else:
             kept.append(file)
-            hashes.append(hash_picture(picture, [algorithm]))
+            hashes.append(made)
     return kept, Sample([named[one] for one in kept], hashes, (), left_out)
 
 
@@ -298,27 +321,25 @@ def _read_hashes(file: Path | None, excepted: set[str], algorithm: Algorithm) ->
     return Sample(kept, hashes, ())
 
 
-def _edited(files: Sequence[Path], listed: Listed, limits: Limits) -> dict[str, list[int]]:
+def _edited(files: Sequence[Path], listed: Listed, look: Look) -> dict[str, list[int]]:
     """How far edited pictures come from the entries that their originals would be."""
     chosen = list(files[:: -(-len(files) // _MOST_EDITED)]) if files else []
     found: dict[str, list[int]] = {name: [] for name in EDITS}
     for file in track_many(chosen, "Editing"):
-        levels = decode(read_file(file, limits.max_bytes), limits=limits).pixels[0].levels
+        data = read_file(file, look.limits.max_bytes)
+        levels = decode(data, limits=look.limits).pixels[0].levels
         entry = hash_upright(levels, listed.algorithm)
         if (entry.quality or 0) < listed.settings.min_quality:
             continue  # it would be no entry
         columns = calibration.words(_codes([entry]))
-        for name, distance in _distances(levels, columns, listed.algorithm, limits):
+        for name, distance in _distances(levels, columns, look):
             found[name].append(distance)
     return {name: distances for name, distances in found.items() if distances}
 
 
-def _distances(
-    levels: Levels, columns: Any, algorithm: Algorithm, limits: Limits
-) -> Iterator[tuple[str, int]]:
+def _distances(levels: Levels, columns: Any, look: Look) -> Iterator[tuple[str, int]]:
     for name, edit in EDITS.items():
-        picture = decode(edit(levels), limits=limits)
-        codes = _codes(hash_picture(picture, [algorithm]))
+        codes = _codes(look.hashes(edit(levels)))
         yield name, calibration.compare(columns, codes).distance
 
 
