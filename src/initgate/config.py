@@ -302,9 +302,15 @@ def with_threshold(content: str, name: str, threshold: int) -> str:
 
     document = tomlkit.parse(content)
     for table in document.get("lists", ()):
-        if table.get("name") == name:
-            table["threshold"] = threshold
-            return tomlkit.dumps(document)
+        if table.get("name") != name:
+            continue
+        # A new key goes before the comments at the end, which may belong to the next table.
+        body, trailing = table.value.body, []
+        while "threshold" not in table and body[-1][0] is None:
+            trailing.append(body.pop())
+        table["threshold"] = threshold
+        body.extend(reversed(trailing))
+        return tomlkit.dumps(document)
     raise ConfigError(f"list {name!r} does not stand in the file; set its threshold where it does")
 
 

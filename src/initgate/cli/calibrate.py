@@ -119,6 +119,7 @@ class Findings:
         listed: The list.
         own: The operator's pictures.
         drawn: Those of the benign reference; none for hashes other than PDQ.
+        pairs: Per threshold, how many pairs of an own picture and an entry are within it.
         edited: By edit, the distances of edited pictures from their originals.
         rate: The wished rate of false refusals.
         estimated: See :func:`initgate.calibration.estimate`.
@@ -128,6 +129,7 @@ class Findings:
     listed: Listed
     own: Sample
     drawn: Sample
+    pairs: Sequence[int]
     edited: dict[str, list[int]]
     rate: float
     estimated: Estimate | None
@@ -142,8 +144,9 @@ class Findings:
 
     @property
     def matching(self) -> list[tuple[Sample, int]]:
-        """Pictures that a gate would refuse at the algorithm's own threshold, nearest first."""
-        most = self.listed.algorithm.default_threshold
+        """Pictures that a gate refuses, now or at the algorithm's own threshold; nearest first."""
+        settings = self.listed.settings
+        most = max(settings.algorithm.default_threshold, settings.policy.threshold)
         found = [
             (sample, number)
             for sample in (self.own, self.drawn)
@@ -261,7 +264,8 @@ def measure(listed: Listed, own: Sample, edited: dict[str, list[int]], rate: flo
     supported = calibration.supported(
         own.compared, drawn.compared, estimated, entries=len(listed.entries), rate=rate
     )
-    return Findings(listed, own, drawn, edited, rate, estimated, supported)
+    pairs = np.sum([one.counts for one in own.compared], axis=0).cumsum().tolist()
+    return Findings(listed, own, drawn, pairs, edited, rate, estimated, supported)
 
 
 def _compared(sample: Sample, columns: Any, what: str) -> Sample:
@@ -535,7 +539,7 @@ def _threshold_record(findings: Findings, threshold: int) -> dict[str, Any]:
     own, entries = findings.own, len(findings.listed.entries)
     matched = own.within(threshold)
     counted = calibration.observed(matched, len(own.names))
-    pairs = int(sum(one.counts[: threshold + 1].sum() for one in own.compared))
+    pairs = findings.pairs[threshold]
     of_pairs = calibration.observed(pairs, len(own.names) * entries)
     estimated = findings.estimated
     distances = [one for of_edit in findings.edited.values() for one in of_edit]
