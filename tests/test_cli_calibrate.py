@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -132,6 +133,7 @@ def test_drawn_pictures_have_no_other_hash_than_pdq(
     codes = random_codes(0, 20, 64)
     entries = [entry(one.tobytes(), str(row), Algorithm.PHASH64) for row, one in enumerate(codes)]
     config = setting(*entries, algorithm=Algorithm.PHASH64)
+    config.write_text(config.read_text().replace("threshold = 31", "threshold = 6"))
     assert record("--photos", photos, "-c", config)["drawn"] == 0
 
 
@@ -176,8 +178,9 @@ def test_few_pictures_support_nothing(config: Path, photos: Path) -> None:
 
 
 def test_a_high_rate_is_supported_by_counting(config: Path, hashes: Path) -> None:
-    found = record("--hashes", hashes, "--rate", "0.1", "-c", config)
-    assert found["supported"] >= found["nearest"]
+    low = record("--hashes", hashes, "-c", config)["supported"]
+    high = record("--hashes", hashes, "--rate", "0.1", "-c", config)["supported"]
+    assert low < high
 
 
 @pytest.fixture
@@ -285,9 +288,7 @@ def test_a_new_key_stands_with_the_lists_others() -> None:
 
 @given(
     threshold=st.integers(0, 96),
-    comments=st.lists(
-        st.text(st.characters(exclude_categories=["C", "Z"]), max_size=9), min_size=3
-    ),
+    comments=st.lists(st.text("#[]=\"'é…x", max_size=9), min_size=3, max_size=4),
     has_one=st.booleans(),
 )
 def test_writing_a_threshold_changes_no_other_value_and_no_comment(
@@ -344,7 +345,7 @@ def test_another_suffix_is_refused(config: Path, hashes: Path) -> None:
 def test_without_matplotlib_it_says_how_to_get_it(
     config: Path, hashes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     result = run("calibrate", "mine", "--hashes", hashes, "--out", "plot.svg", "-c", config)
     assert result.exit_code == 2
     assert "pip install 'initgate[plot]'" in result.stderr
@@ -364,7 +365,7 @@ def test_without_matplotlib_it_says_how_to_get_it(
         (["--photos", "{empty}"], "no picture could be read"),
     ],
 )
-def test_what_is_wrong_is_named(
+def test_what_is_wrong_is_named(  # noqa: PLR0917  # fixtures
     config: Path, photos: Path, hashes: Path, tmp_path: Path, arguments: list[str], named: str
 ) -> None:
     (tmp_path / "empty").mkdir()
