@@ -170,7 +170,7 @@ def test_the_interval_holds_a_truth_a_hundred_times_rarer_than_the_sample_shows(
     threshold = estimated.nearest - 23
     rate = estimated.rates[threshold]
     assert rate.low < truth[threshold] < rate.high
-    assert rate.value == pytest.approx(truth[threshold], rel=2)
+    assert 0.1 < rate.value / truth[threshold] < 10
 
 
 def test_an_estimate_grows_with_the_threshold() -> None:

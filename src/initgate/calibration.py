@@ -4,9 +4,10 @@ One false refusal in a million queries cannot be counted among a thousand pictur
 was counted there is an estimate from the nearest pairs. It rests on one assumption: that below
 them the number of pairs goes on falling by at least the factor a bit by which it falls among them.
 If the distances' density is log-concave, as normal and binomial ones are, that factor only grows
-downwards, and the estimate is too high. If the sample lacks a kind of picture, the estimate does
-not tell: pictures of one subject and one composition come nearest to each other, and a sample
-without any that is like the list's cannot show them.
+downwards, and the estimate is too high. Of many kinds of pictures mixed it is not, and the estimate
+may be too low: the nearest pairs are of one kind, further ones of others. And of a kind that the
+sample lacks it tells nothing: pictures of one subject and one composition come nearest to each
+other, and a sample without any that is like the list's cannot show them.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from initgate.model import Codes, Hash
 MIN_PICTURES = 50
 """From fewer pictures nothing is estimated: they are not many kinds."""
 
-TAILS = (300, 100, 30)
-"""Of how many of the nearest pairs an estimate is made: the second is the figure, the interval
-holds those of all three. Fewer are nearer to what is asked for; more have less chance in them."""
+TAILS = (100, 30)
+"""Of how many of the nearest pairs an estimate is made: the last is the figure, the interval is the
+widest of all. Fewer are nearer to what is asked for; more have less chance in them."""
 
 CONFIDENCE = 0.95
 """Of every interval, which has equal chances on both sides."""
@@ -269,7 +270,7 @@ def estimate(compared: Sequence[Comparison], *, seed: int = 0) -> Estimate | Non
     if not tails:
         return None
     curves = np.array([[_curve(one, tail) for one in (total, *drawn)] for tail in tails])
-    value = curves[len(tails) // 2, 0]
+    value = curves[-1, 0]
     ends = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
     low, high = np.quantile(curves[:, 1:], ends, axis=1)
     low = np.minimum(low.min(axis=0), value)
@@ -301,8 +302,9 @@ def supported(
     """The largest threshold at which the false-refusal rate is at most ``rate``, as far as known.
 
     A threshold is supported if the upper end of what was counted is within the rate; or if no
-    picture matched at it and the estimate, which leans to the safe side by itself, is. Drawn
-    pictures are no sample of anybody's traffic: none of them may match.
+    picture matched at it and the estimate is (the figure, not the end of its interval: a threshold
+    lowered without need lets known material pass). Drawn pictures are no sample of anybody's
+    traffic: none of them may match.
 
     Args:
         compared: The operator's pictures.
