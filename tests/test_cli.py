@@ -353,6 +353,7 @@ def test_json_tells_of_a_match_what_an_operator_needs(config: Path, listed_photo
             "algorithm": "pdq",
             "distance": 0,
             "view": "picture",
+            "action": "refuse",
         }
     ]
 
@@ -775,6 +776,8 @@ def test_the_status_tells_all_of_a_list(config: Path) -> None:
         "withdrawn": 0,
         "searched": len(data.splitlines()) - 1,
         "threshold": 31,
+        "flag_threshold": None,
+        "view_offsets": {},
         "min_quality": 50,
         "action": "refuse",
         "max_age_s": None,

@@ -48,7 +48,10 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
     explicit = [
         line.removeprefix("# ")
         for line in lines
-        if line.startswith("# ") and " = " in line and "subject_key" not in line
+        if line.startswith("# ")
+        and " = " in line
+        # which have no default that could be spelt out
+        and not any(key in line for key in ("subject_key", "flag_threshold"))
     ]
     assert len(explicit) == 15
     head = lines.index("[[lists]]")
@@ -85,6 +88,12 @@ def test_the_default_threshold_is_the_algorithms(write: Write, algorithm: Algori
 def test_a_threshold_of_zero_is_not_the_default(write: Write) -> None:
     (one,) = load_settings(write(f"{ONE_LIST}threshold = 0\n")).lists
     assert one.policy.threshold == 0
+
+
+def test_a_list_may_flag_beyond_its_threshold_and_tighten_it_for_views(write: Write) -> None:
+    text = f"{ONE_LIST}flag_threshold = 40\n[lists.view_offsets]\nmirrored = -4\n"
+    (one,) = load_settings(write(text)).lists
+    assert one.policy == ListPolicy(31, 50, flag_threshold=40, view_offsets={"mirrored": -4})
 
 
 @pytest.mark.parametrize(
@@ -204,6 +213,30 @@ WRONG = {
     "threshold of a digest": (
         f'{ONE_LIST}algorithm = "sha256"\nthreshold = 1\n',
         ["threshold: 1 for sha256", "0 (a digest matches exactly)"],
+    ),
+    "flagging within the threshold": (
+        f"{ONE_LIST}flag_threshold = 31\n",
+        ["lists[0]: flag_threshold: 31 for pdq at threshold 31; allowed: 32 to 96"],
+    ),
+    "flagging too far": (
+        f"{ONE_LIST}threshold = 40\nflag_threshold = 97\n",
+        ["flag_threshold: 97 for pdq at threshold 40; allowed: 41 to 96"],
+    ),
+    "flagging near a digest": (
+        f'{ONE_LIST}algorithm = "md5"\nflag_threshold = 1\n',
+        ["flag_threshold: 1 for md5", "none (a digest matches exactly)"],
+    ),
+    "offset of no view": (
+        f"{ONE_LIST}view_offsets = {{ mirored = -1 }}\n",
+        ["view_offsets: unknown view 'mirored'; allowed: picture, frame, ", "mirrored"],
+    ),
+    "offset that widens": (
+        f"{ONE_LIST}view_offsets = {{ frame = 1 }}\n",
+        ["view_offsets: frame: 1 at threshold 31; allowed: -31 to 0"],
+    ),
+    "offset that leaves nothing": (
+        f"{ONE_LIST}threshold = 7\nview_offsets = {{ frame = -8 }}\n",
+        ["view_offsets: frame: -8 at threshold 7; allowed: -7 to 0"],
     ),
     "threshold a word": (f'{ONE_LIST}threshold = "many"\n', ["lists[0].threshold", "'many'"]),
     "unknown algorithm": (
@@ -381,6 +414,8 @@ DECIDING = [
     "threshold = 30\n",
     'action = "flag"\n',
     "min_quality = 49\n",
+    "flag_threshold = 40\n",
+    "view_offsets = { frame = -1 }\n",
     'max_age = "30d"\n',
     '[gate]\nunreadable = "allow"\n',
     "[gate]\nmax_frames = 9\n",

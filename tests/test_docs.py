@@ -49,6 +49,7 @@ SPOKEN_DEFAULTS = {
     "lists.path": "required",
     "lists.format": "by suffix",
     "lists.threshold": "by algorithm",
+    "lists.flag_threshold": "none",
     "lists.max_age": "`never`",
     "audit.subject_key": "random",
 }

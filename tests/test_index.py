@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from initgate.index import Index, make_engine
 from initgate.index.banded import Banded
 from initgate.index.flat import Flat
-from initgate.model import Algorithm, Hash, HashList, ListEntry
+from initgate.model import Action, Algorithm, Hash, HashList, ListEntry
 
 PERCEPTUAL = [one for one in Algorithm if not one.is_digest]
 DIGESTS = [one for one in Algorithm if one.is_digest]
@@ -154,6 +154,53 @@ def test_an_entry_is_found_once_at_its_nearest_view() -> None:
     ]
     found = Index([to_list([code])]).search(queries, thresholds={"a": 31})
     assert [(match.view, match.distance) for match in found.matches] == [("near", 1)]
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 255), max_size=8), min_size=1, max_size=6),
+    st.lists(st.lists(st.integers(0, 255), max_size=8), min_size=1, max_size=4),
+    st.data(),
+)
+def test_with_offsets_an_entry_is_found_if_any_view_is_within_its_own_threshold(
+    listed: list[list[int]], asked: list[list[int]], data: st.DataObject
+) -> None:
+    offsets = data.draw(st.lists(st.integers(-6, 0), min_size=len(asked), max_size=len(asked)))
+    codes = [flip(bytes(32), *bits) for bits in listed]
+    queries = [Hash(Algorithm.PDQ, flip(bytes(32), *bits)) for bits in asked]
+    index = Index([to_list(codes), to_list(codes, name="b")])
+    found = index.search(queries, thresholds={"a": 8, "b": 8}, offsets={"a": offsets})
+    lengths = [
+        [
+            distance(code, query.code) - offset
+            for query, offset in zip(queries, offsets, strict=True)
+        ]
+        for code in codes
+    ]
+    expected = {str(number) for number, each in enumerate(lengths) if min(each) <= 8}
+    assert {match.entry for match in found.matches if match.list == "a"} == expected
+    plain = index.search(queries, thresholds={"b": 8}).matches
+    assert [match for match in found.matches if match.list == "b"] == list(plain)
+
+
+def test_a_farther_view_is_told_if_it_lies_deeper_within_its_threshold() -> None:
+    code = bytes(32)
+    queries = [
+        Hash(Algorithm.PDQ, flip(code, 1), view="near"),
+        Hash(Algorithm.PDQ, flip(code, 1, 2, 3), view="far"),
+    ]
+    found = Index([to_list([code])]).search(queries, thresholds={"a": 3}, offsets={"a": [-3, 0]})
+    assert [(match.view, match.distance) for match in found.matches] == [("far", 3)]
+
+
+def test_an_entry_that_is_set_to_flag_says_so_in_its_match() -> None:
+    codes = [bytes([15]) * 32, bytes([240]) * 32]
+    whole = replace(to_list(codes), flagged=frozenset(codes[:1]))
+    queries = [Hash(Algorithm.PDQ, code) for code in codes]
+    found = Index([whole]).search(queries, thresholds={"a": 0})
+    assert {match.entry: match.action for match in found.matches} == {
+        "0": Action.FLAG,
+        "1": Action.REFUSE,
+    }
 
 
 def test_matches_come_nearest_first() -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initgate.model import Action, Algorithm, HashList, ListEntry, Match, Reason
+from initgate.model import Action, Algorithm, Hash, HashList, ListEntry, Match, Reason
 from initgate.policy import Encoded, Fallback, ListPolicy, Policy
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -57,6 +58,81 @@ def test_a_list_is_expired_past_its_age(
 def test_a_refusing_list_outweighs_flagging_ones(matched: list[str], reason: Reason) -> None:
     policy = Policy({"flag": ListPolicy(31, action=Action.FLAG), "refuse": ListPolicy(31)})
     assert policy.judge([match(name) for name in matched]) is reason
+
+
+@pytest.mark.parametrize(
+    ("distance", "action", "reason"),
+    [
+        (31, Action.REFUSE, Reason.MATCH),
+        (32, Action.REFUSE, Reason.FLAGGED),
+        (40, Action.REFUSE, Reason.FLAGGED),
+        (31, Action.FLAG, Reason.FLAGGED),
+        (40, Action.FLAG, Reason.FLAGGED),
+    ],
+)
+def test_between_the_thresholds_a_match_flags(
+    distance: int, action: Action, reason: Reason
+) -> None:
+    policy = Policy({"a": ListPolicy(31, action=action, flag_threshold=40)})
+    assert policy.judge([replace(match("a"), distance=distance)]) is reason
+
+
+def test_an_entry_that_is_set_to_flag_flags_within_the_threshold() -> None:
+    policy = Policy({"a": ListPolicy(31)})
+    assert policy.judge([replace(match("a"), action=Action.FLAG)]) is Reason.FLAGGED
+
+
+def test_the_search_asks_with_the_larger_threshold() -> None:
+    policy = Policy({"a": ListPolicy(31, flag_threshold=40), "b": ListPolicy(31)})
+    assert policy.thresholds == {"a": 40, "b": 31}
+
+
+@pytest.mark.parametrize(
+    ("view", "offset"),
+    [
+        ("picture", 0),
+        ("picture, mirrored", -3),
+        ("frame 12, on black", -2),
+        ("frame 12, mirrored", -3),
+        ("frames", 0),
+    ],
+)
+def test_the_lowest_offset_of_a_views_families_counts(view: str, offset: int) -> None:
+    one = ListPolicy(31, view_offsets={"frame": -2, "mirrored": -3, "alpha": -9})
+    assert one.offset(view) == offset
+
+
+def test_an_offset_lowers_both_thresholds() -> None:
+    policy = Policy({"a": ListPolicy(31, flag_threshold=40, view_offsets={"frame": -4})})
+    found = [replace(match("a"), view="frame 1", distance=distance) for distance in (27, 28)]
+    assert [policy.action_of(one) for one in found] == [Action.REFUSE, Action.FLAG]
+    assert policy.offsets([Hash(Algorithm.PDQ, bytes(32), view=v) for v in ("frame 1", "x")]) == {
+        "a": [-4, 0]
+    }
+
+
+MATCHES = st.builds(
+    Match,
+    list=st.sampled_from(["flag", "refuse", "tight"]),
+    entry=st.just("x"),
+    algorithm=st.just(Algorithm.PDQ),
+    distance=st.integers(0, 40),
+    view=st.sampled_from(["picture", "frame 1"]),
+    action=st.sampled_from(Action),
+)
+
+
+@given(st.lists(MATCHES, max_size=5), MATCHES)
+def test_a_further_match_never_hides_a_refusal(found: list[Match], more: Match) -> None:
+    policy = Policy(
+        {
+            "flag": ListPolicy(31, action=Action.FLAG, flag_threshold=40),
+            "refuse": ListPolicy(31, flag_threshold=40),
+            "tight": ListPolicy(31, flag_threshold=40, view_offsets={"frame": -9}),
+        }
+    )
+    if policy.judge(found) is Reason.MATCH:
+        assert policy.judge([*found, more]) is Reason.MATCH
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -33,6 +33,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from initgate.errors import ConfigError
+from initgate.hashing.pdq import ORIENTATIONS
 from initgate.image import Limits
 from initgate.lists import Format
 from initgate.lists.build import DEFAULT_QUALITY_FLOOR
@@ -44,6 +45,9 @@ _PREFIX = "INITGATE_"
 _CONFIG_VARIABLE = "INITGATE_CONFIG"
 _PLACES = (Path("initgate.toml"), Path("config/initgate.toml"))
 _AUDIT_URL = "allowed: sqlite:///FILE, for a log that lasts"
+VIEW_FAMILIES = ("picture", "frame", "on white", "on black", "alpha", *ORIENTATIONS[1:])
+"""The views that may have an offset: how a part of a view's name begins."""
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -80,6 +84,12 @@ class ListSettings(_Frozen):
     threshold: int | None = None
     """Largest distance in bits that matches, inclusive. Default: the algorithm's."""
 
+    flag_threshold: int | None = None
+    """Beyond ``threshold``, up to this distance in bits, a match is logged and allowed."""
+
+    view_offsets: Mapping[str, int] = {}
+    """Per family of views, bits that both thresholds are lower by for its hashes: 0 or less."""
+
     min_quality: int = Field(default=DEFAULT_QUALITY_FLOOR, ge=0, le=100)
     """Entries of a lower PDQ quality are left out; those of unknown quality stay."""
 
@@ -93,13 +103,30 @@ class ListSettings(_Frozen):
     """Whether a list without entries is fine."""
 
     @model_validator(mode="after")
-    def _check_threshold(self) -> ListSettings:
+    def _check_thresholds(self) -> ListSettings:
         most = self.algorithm.max_threshold
+        exactly = "a digest matches exactly"
         if self.threshold is not None and not 0 <= self.threshold <= most:
-            allowed = f"0 to {most}" if most else "0 (a digest matches exactly)"
+            allowed = f"0 to {most}" if most else f"0 ({exactly})"
             raise ValueError(
                 f"threshold: {self.threshold} for {self.algorithm}; allowed: {allowed}"
             )
+        least = self.policy.threshold
+        if self.flag_threshold is not None and not least < self.flag_threshold <= most:
+            allowed = f"{least + 1} to {most}" if least < most else f"none ({exactly})"
+            raise ValueError(
+                f"flag_threshold: {self.flag_threshold} for {self.algorithm} "
+                f"at threshold {least}; allowed: {allowed}"
+            )
+        for family, bits in self.view_offsets.items():
+            if family not in VIEW_FAMILIES:
+                raise ValueError(
+                    f"view_offsets: unknown view {family!r}; allowed: {', '.join(VIEW_FAMILIES)}"
+                )
+            if not -least <= bits <= 0:  # below, not even an equal hash would match
+                raise ValueError(
+                    f"view_offsets: {family}: {bits} at threshold {least}; allowed: {-least} to 0"
+                )
         return self
 
     @property
@@ -123,7 +150,14 @@ class ListSettings(_Frozen):
     def policy(self) -> ListPolicy:
         """How the list is used."""
         threshold = self.algorithm.default_threshold if self.threshold is None else self.threshold
-        return ListPolicy(threshold, self.min_quality, self.action, self.max_age)
+        return ListPolicy(
+            threshold,
+            self.min_quality,
+            self.action,
+            self.max_age,
+            flag_threshold=self.flag_threshold or 0,
+            view_offsets=self.view_offsets,
+        )
 
 
 class GateSettings(_Frozen):

@@ -13,7 +13,7 @@ from initgate.canary import Canary
 from initgate.errors import AuditUnavailable, ImageUnreadable
 from initgate.hashing import hash_bytes, hash_views
 from initgate.image import Limits, decode, file_bytes
-from initgate.index import Index
+from initgate.index import Found, Index
 from initgate.model import (
     Algorithm,
     Allowed,
@@ -194,7 +194,7 @@ class Gate:
         # (2) views, (3) hash
         hashes += hash_views(views(picture, self._families), algorithms)
         # (4) search: once, also if a digest is listed, so that no list answers before another
-        found = shelf.index.search(hashes, thresholds=self.policy.thresholds)
+        found = self._search(hashes, shelf)
         # (5) decide
         reason = self.policy.judge(found.matches) if found.searched else Reason.NO_LIST
         return self._decide(reason, started, matches=found.matches)
@@ -202,10 +202,15 @@ class Gate:
     def _judge_unread(
         self, digests: list[Hash], shelf: Shelf, why: str, started: float
     ) -> Decision:
-        found = shelf.index.search(digests, thresholds=self.policy.thresholds)
+        found = self._search(digests, shelf)
         is_listed = self.policy.judge(found.matches) is Reason.MATCH
         reason = Reason.MATCH if is_listed else Reason.UNREADABLE
         return self._decide(reason, started, matches=found.matches, detail=why)
+
+    def _search(self, hashes: list[Hash], shelf: Shelf) -> Found:
+        return shelf.index.search(
+            hashes, thresholds=self.policy.thresholds, offsets=self.policy.offsets(hashes)
+        )
 
     def prove(self) -> bool:
         """Looks the canary up by the full path.

@@ -109,10 +109,10 @@ class Reason(StrEnum):
     """Every applicable list was searched and none holds the image."""
 
     MATCH = "match"
-    """A list with the action ``refuse`` holds the image."""
+    """A list with the action ``refuse`` holds the image, within its threshold."""
 
     FLAGGED = "flagged"
-    """Only lists with the action ``flag`` hold the image: logged and allowed."""
+    """Every match only flags: logged and allowed."""
 
     UNREADABLE = "unreadable"
     """No pixels could be had within the limits."""
@@ -274,6 +274,7 @@ class HashList:
         as_of: When those bytes were last known to be current; None if always.
         min_quality: Entries of a lower quality are not searched; those of unknown quality are.
         removed: Identifiers whose entries are withdrawn, and not searched.
+        flagged: Codes of entries that at most flag, whatever the list does.
         engine: What searches these codes, if it came with them: an ``initgate.index.hits.Engine``.
     """
 
@@ -287,6 +288,7 @@ class HashList:
     as_of: datetime | None = None
     min_quality: int = 0
     removed: frozenset[str] = frozenset()
+    flagged: frozenset[bytes] = frozenset()
     engine: object = field(default=None, repr=False)
 
     @classmethod
@@ -360,15 +362,16 @@ class HashList:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A list entry within the list's threshold of a view. For the operator alone.
+    """A list entry within reach of a view. For the operator alone.
 
     Args:
         list: The list's name.
         entry: The curator's identifier.
         algorithm: The hash algorithm.
-        distance: Differing bits, 0 to the list's threshold.
+        distance: Differing bits, 0 to the larger of the list's thresholds.
         view: The view of the input that matched.
         tags: The entry's labels.
+        action: The most that the entry may do.
     """
 
     list: str
@@ -377,6 +380,7 @@ class Match:
     distance: int
     view: str
     tags: tuple[str, ...] = ()
+    action: Action = Action.REFUSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,7 +429,7 @@ class Decision:
     Args:
         verdict: Allowed or Refused.
         reason: Why.
-        matches: Entries within their list's threshold, nearest first; those of flagging lists too.
+        matches: Entries within their list's reach, nearest first; those that only flag too.
         detail: A sentence for the operator: what was unreadable, which list is too old.
         took_ms: From input to decision, without the record, in milliseconds.
     """

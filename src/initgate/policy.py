@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from initgate.model import Action, HashList, Match, Reason
+from initgate.model import Action, Hash, HashList, Match, Reason
 
 
 class Fallback(StrEnum):
@@ -36,12 +36,47 @@ class ListPolicy:
         min_quality: Entries of a lower quality are left out; those of unknown quality stay.
         action: What a match does.
         max_age: A list older than this refuses everything; None for no limit.
+        flag_threshold: Up to this distance in bits, beyond ``threshold``, a match flags.
+        view_offsets: Per family of views, the bits, 0 or less, that are added to both thresholds
+            where a hash is of such a view.
     """
 
     threshold: int
     min_quality: int = 0
     action: Action = Action.REFUSE
     max_age: timedelta | None = None
+    flag_threshold: int = 0
+    view_offsets: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def reach(self) -> int:
+        """The largest distance at which an entry is worth finding."""
+        return max(self.threshold, self.flag_threshold)
+
+    def offset(self, view: str) -> int:
+        """The bits added to the thresholds for a view: of several families' the lowest.
+
+        Args:
+            view: Its name, as ``"frame 2, on black, mirrored"``.
+        """
+        if not self.view_offsets:
+            return 0
+        # "frame 2" is of the family "frame".
+        parts = [f"{part} " for part in view.split(", ")]
+        return min(
+            (
+                bits
+                for family, bits in self.view_offsets.items()
+                if any(part.startswith(f"{family} ") for part in parts)
+            ),
+            default=0,
+        )
+
+    def action_of(self, match: Match) -> Action:
+        """What a match with this list does, which is within reach."""
+        if match.distance > self.threshold + self.offset(match.view):
+            return Action.FLAG
+        return Action.FLAG if Action.FLAG in {self.action, match.action} else Action.REFUSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +88,7 @@ class Policy:
         unreadable: What an input without pixels to be had means.
         encoded: What latents and embeddings mean.
         digest: Which settings these are, for the record.
+        thresholds: Per list, what its search is asked with: the larger of its two, in bits.
     """
 
     lists: Mapping[str, ListPolicy]
@@ -62,7 +98,7 @@ class Policy:
     thresholds: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        thresholds = {name: one.threshold for name, one in self.lists.items()}
+        thresholds = {name: one.reach for name, one in self.lists.items()}
         object.__setattr__(self, "thresholds", thresholds)
 
     def fit_entries(self, hash_list: HashList) -> HashList:
@@ -82,9 +118,21 @@ class Policy:
             if one.max_age is not None and _is_past(ages.get(name), now, one.max_age)
         )
 
+    def offsets(self, hashes: Sequence[Hash]) -> dict[str, list[int]]:
+        """What views change: per list that has offsets, the bits added for each of the hashes."""
+        return {
+            name: [one.offset(query.view) for query in hashes]
+            for name, one in self.lists.items()
+            if one.view_offsets
+        }
+
+    def action_of(self, match: Match) -> Action:
+        """What a match does, as its list, its distance and its entry say."""
+        return self.lists[match.list].action_of(match)
+
     def judge(self, matches: Sequence[Match]) -> Reason:
-        """MATCH if a refusing list matched, FLAGGED if only flagging ones did, else NO_MATCH."""
-        actions = {self.lists[match.list].action for match in matches}
+        """MATCH if any match refuses, FLAGGED if all only flag, NO_MATCH if there are none."""
+        actions = {self.action_of(match) for match in matches}
         if Action.REFUSE in actions:
             return Reason.MATCH
         return Reason.FLAGGED if actions else Reason.NO_MATCH

@@ -20,6 +20,7 @@ from initgate.cli.console import (
     track_many,
 )
 from initgate.model import Allowed, Context, Decision
+from initgate.policy import Policy
 
 
 def check(files: Files, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -36,7 +37,7 @@ def check(files: Files, config: ConfigOption = None, as_json: JsonOption = False
         is_refused = not isinstance(decision.verdict, Allowed)
         refused += is_refused
         if as_json:
-            print_json(_to_record(file, decision))
+            print_json(_to_record(file, decision, gate.policy))
         else:
             OUT.print(_to_line(file, decision))
     if len(files) > 1 and not as_json:
@@ -45,7 +46,7 @@ def check(files: Files, config: ConfigOption = None, as_json: JsonOption = False
         raise typer.Exit(REFUSED)
 
 
-def _to_record(file: Path, decision: Decision) -> dict[str, object]:
+def _to_record(file: Path, decision: Decision, policy: Policy) -> dict[str, object]:
     return {
         "file": str(file),
         "verdict": "allowed" if isinstance(decision.verdict, Allowed) else "refused",
@@ -58,6 +59,7 @@ def _to_record(file: Path, decision: Decision) -> dict[str, object]:
                 "algorithm": match.algorithm.value,
                 "distance": match.distance,
                 "view": match.view,
+                "action": policy.action_of(match).value,
             }
             for match in decision.matches
         ],

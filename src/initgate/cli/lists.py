@@ -276,7 +276,7 @@ def lists_merge(name: ListName, config: ConfigOption = None, as_json: JsonOption
             settings.path,
             file_format=settings.file_format,
             algorithm=settings.algorithm,
-            threshold=settings.threshold,
+            threshold=settings.policy.reach,
         )
     _tell_changed(name, {"entries": entries}, as_json=as_json)
 
@@ -372,6 +372,8 @@ def _list_record(one: Loaded) -> dict[str, object]:
         "withdrawn": len(one.parts[0].removed) if one.parts else 0,
         "searched": one.searched,
         "threshold": one.settings.policy.threshold,
+        "flag_threshold": one.settings.flag_threshold,
+        "view_offsets": dict(one.settings.view_offsets),
         "min_quality": one.settings.min_quality,
         "action": one.settings.action.value,
         "age_s": None if one.age is None else round(one.age.total_seconds()),
@@ -397,7 +399,7 @@ def _lists_table(loaded: Iterable[Loaded]) -> Table:
             settings.name,
             settings.algorithm.value,
             _entries(one),
-            str(settings.policy.threshold),
+            _bits(settings),
             settings.action.value,
             told_age(one.age) + (f" of {told_age(settings.max_age)}" if settings.max_age else ""),
             one.parts[0].digest[:12] if one.parts else "not loaded",
@@ -406,6 +408,11 @@ def _lists_table(loaded: Iterable[Loaded]) -> Table:
     wide = OUT.measure(table, options=OUT.options.update(width=_WIDE))
     table.width = wide.maximum  # a narrow terminal wraps lines, rather than lose columns
     return table
+
+
+def _bits(settings: ListSettings) -> str:
+    more = "" if settings.flag_threshold is None else f", flag {settings.flag_threshold}"
+    return f"{settings.policy.threshold}{more}"
 
 
 def _entries(one: Loaded) -> str:

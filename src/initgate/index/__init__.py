@@ -14,13 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from initgate.index.banded import Banded, Postings
 from initgate.index.cost import choose
 from initgate.index.digests import Digests
 from initgate.index.flat import Flat
 from initgate.index.hits import Engine
-from initgate.model import Algorithm, Hash, HashList, Match
+from initgate.model import Action, Algorithm, Hash, HashList, Match
 
 # Codes. Each engine that is asked costs as much as comparing with a tenth of so many.
 _ALONE = 200_000
@@ -31,7 +32,8 @@ class Found:
     """The answer to a search.
 
     Args:
-        matches: Every entry within its list's threshold, once, at its nearest view; nearest first.
+        matches: Every entry within its list's threshold, once, at the view that lies deepest within
+            it; nearest first.
         searched: Names of the lists whose algorithm was among the hashes.
     """
 
@@ -61,21 +63,35 @@ class Index:
         """The algorithms whose hashes are worth computing."""
         return frozenset(part.algorithm for part in self._parts)
 
-    def search(self, hashes: Sequence[Hash], *, thresholds: Mapping[str, int]) -> Found:
+    def search(
+        self,
+        hashes: Sequence[Hash],
+        *,
+        thresholds: Mapping[str, int],
+        offsets: Mapping[str, Sequence[int]] | None = None,
+    ) -> Found:
         """Every entry of the named lists within the list's threshold of any of the hashes.
 
         Args:
             hashes: Of all views of one image, of any algorithms.
             thresholds: Per list, in bits, inclusive. Lists not named are not searched.
+            offsets: Per list, for each of the hashes, bits that are added to the threshold: 0 or
+                less. Default: none.
         """
         matches: list[Match] = []
         searched: set[str] = set()
         for part in self._parts:
-            queries = [query for query in hashes if query.algorithm is part.algorithm]
+            which = [n for n, query in enumerate(hashes) if query.algorithm is part.algorithm]
             asked = {name: thresholds[name] for name in part.names if name in thresholds}
-            if queries and asked:
+            if which and asked:
                 searched.update(asked)
-                matches.extend(part.search(queries, asked))
+                queries = [hashes[n] for n in which]
+                added = {
+                    name: np.array(each)[which]
+                    for name, each in (offsets or {}).items()
+                    if name in asked
+                }
+                matches.extend(part.search(queries, asked, added))
         return Found(tuple(_nearest_first(matches)), frozenset(searched))
 
 
@@ -141,27 +157,38 @@ class _Part:
         self.lists = lists
         self._starts = np.cumsum([0, *(len(one) for one in lists)])
 
-    def search(self, queries: Sequence[Hash], thresholds: Mapping[str, int]) -> Iterable[Match]:
+    def search(
+        self,
+        queries: Sequence[Hash],
+        thresholds: Mapping[str, int],
+        offsets: Mapping[str, NDArray[np.int64]],
+    ) -> Iterable[Match]:
         codes = np.frombuffer(b"".join(query.code for query in queries), np.uint8)
         codes = codes.reshape(len(queries), -1)
         hits = self._engine.search(codes, max(thresholds.values()))
         if not len(hits.rows):
             return
-        hits = hits.nearest()
+        hits = hits.only(hits.rows.argsort(kind="stable"))
         for which, one in enumerate(self.lists):
             if one.name not in thresholds:
                 continue
             start, end = np.searchsorted(hits.rows, self._starts[which : which + 2])
-            rows = hits.rows[start:end] - self._starts[which]
-            is_match = (hits.distances[start:end] <= thresholds[one.name]) & one.is_fit(rows)
-            for hit in start + np.flatnonzero(is_match):
-                row = int(hits.rows[hit] - self._starts[which])
-                match = _match(one, row, int(hits.distances[hit]), queries[int(hits.queries[hit])])
+            own = hits.only(slice(int(start), int(end)))
+            lengths = own.distances
+            if one.name in offsets:  # the nearest view may be one of a tighter threshold
+                lengths = lengths - offsets[one.name][own.queries]
+            within = lengths <= thresholds[one.name]
+            own = own.only(within).nearest(lengths[within])
+            rows = own.rows - self._starts[which]
+            for hit in np.flatnonzero(one.is_fit(rows)):
+                query = queries[int(own.queries[hit])]
+                match = _match(one, int(rows[hit]), int(own.distances[hit]), query)
                 if match.entry not in one.removed:
                     yield match
 
 
 def _match(one: HashList, row: int, distance: int, query: Hash) -> Match:
+    is_flagged = bool(one.flagged) and one.codes[row].tobytes() in one.flagged
     return Match(
         list=one.name,
         entry=one.entries[row],
@@ -169,4 +196,5 @@ def _match(one: HashList, row: int, distance: int, query: Hash) -> Match:
         distance=distance,
         view=query.view,
         tags=one.tags[row],
+        action=Action.FLAG if is_flagged else Action.REFUSE,
     )

@@ -36,15 +36,19 @@ class Hits:
             np.concatenate([nothing, *(one.distances for one in parts)]),
         )
 
-    def nearest(self) -> Hits:
-        """Each row once, with the first of its nearest queries."""
-        order = np.lexsort((self.queries, self.distances, self.rows))
+    def nearest(self, lengths: NDArray[np.int64]) -> Hits:
+        """Each row once, with the first of its nearest queries.
+
+        Args:
+            lengths: What to go by in place of the distances, int64 ``[h]``.
+        """
+        order = np.lexsort((self.queries, lengths, self.rows))
         rows = self.rows[order]
         first = order[np.diff(rows, prepend=-1) != 0]
         return self.only(first)
 
-    def only(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> Hits:
-        """Some of them, by number or mask."""
+    def only(self, which: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Hits:
+        """Some of them, by number, mask or place."""
         return Hits(self.rows[which], self.queries[which], self.distances[which])
 
 
