@@ -763,6 +763,37 @@ def test_the_doctor_reads_snapshots_to_their_ends(compiled: Path, configure: Con
     assert "is not what was written" in result.stdout
 
 
+def test_crops_on_a_list_are_found_told_and_withdrawn_with_their_picture(
+    drawn: Path, tmp_path: Path, configure: Configure
+) -> None:
+    out = tmp_path / "mine.csv"
+    other = tmp_path / "other.png"
+    other.write_bytes(encode(scene(2), "PNG"))
+    (built,) = json_lines(
+        run("lists", "build", drawn, other, "-o", out, "-n", "mine", "--views", "--json")
+    )
+    assert built["entries"] > 12
+    crop = tmp_path / "crop.png"
+    crop.write_bytes(encode(scene(1)[:, 32:-32], "PNG"))
+    config = configure('name = "mine"\npath = "mine.csv"')
+    assert run("check", crop, "-c", config).exit_code == 3
+    (record,) = json_lines(run("audit", "tail", "--json", "-c", config))
+    assert record["event"]["matches"][0]["tags"] == ["view:square"]
+    run("lists", "remove", "mine", "drawn", "-c", config)
+    assert run("check", crop, drawn, "-c", config).exit_code == 0
+    run("lists", "merge", "mine", "-c", config)
+    assert run("check", crop, drawn, "-c", config).exit_code == 0
+    assert run("check", other, "-c", config).exit_code == 3
+
+
+def test_digests_have_no_crops(drawn: Path, tmp_path: Path) -> None:
+    result = run(
+        "lists", "build", drawn, "-o", tmp_path / "a.csv", "-n", "a", "-a", "md5", "--views"
+    )
+    assert result.exit_code == 2
+    assert "--views: md5" in result.stderr
+
+
 def test_the_status_tells_all_of_a_list(config: Path) -> None:
     line = status(config)["sample-pdq"]
     assert 0 <= line.pop("age_s") <= time.time() - PDQ_FILE.stat().st_mtime + 5

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from initgate.errors import ImageUnreadable, ListRejected
 from initgate.hashing import hash_upright
 from initgate.image import Limits, encode
 from initgate.lists import TEXTS, Format, dump, load
-from initgate.lists.build import entry_of
+from initgate.lists.build import entries_of, entry_of
 from initgate.model import Algorithm, HashList, ListEntry
 from initgate.testing import scene
 
@@ -346,6 +348,66 @@ def test_an_entry_holds_the_hash_and_pdq_quality_of_a_picture(algorithm: Algorit
     made = entry_of(encode(scene(1), "PNG"), algorithm=algorithm, entry="x")
     hashed = hash_upright(scene(1), algorithm)
     assert made == ListEntry(algorithm, hashed.code, "x", hashed.quality)
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.PDQ, Algorithm.DHASH64])
+def test_crops_are_entries_of_the_pictures_own_identifier(algorithm: Algorithm) -> None:
+    data = encode(scene(1), "PNG")
+    own, *crops = entries_of(data, algorithm=algorithm, entry="x")
+    assert own == entry_of(data, algorithm=algorithm, entry="x")
+    assert {one.entry for one in crops} == {"x"}
+    assert ("view:square",) in [one.tags for one in crops]
+    assert all(len(one.tags) == 1 and one.tags[0].startswith("view:") for one in crops)
+
+
+def test_a_listed_crop_is_the_hash_of_the_cropped_picture() -> None:
+    picture = scene(1, height=200, width=320)
+    made = entries_of(encode(picture, "PNG"), algorithm=Algorithm.PDQ, entry="x")
+    codes = {one.tags: one.code for one in made}
+    for tag, crop in {
+        "square": picture[:, 60:260],
+        "3:4": picture[:, 85:235],
+        "centre 80": picture[20:180, 32:288],
+        "without left": picture[:, 32:],
+        "without bottom": picture[:180],
+    }.items():
+        assert codes[(f"view:{tag}",)] == hash_upright(crop, Algorithm.PDQ).code, tag
+
+
+@given(seed=st.integers(0, 9), height=st.integers(40, 300), width=st.integers(40, 300))
+def test_no_crop_is_near_another_or_below_the_floor(seed: int, height: int, width: int) -> None:
+    data = encode(scene(seed, height=height, width=width), "PNG")
+    made = entries_of(data, algorithm=Algorithm.PDQ, entry="x", min_quality=30)
+    numbers = [int.from_bytes(one.code) for one in made]
+    pairs = itertools.combinations(numbers, 2)
+    assert all((one ^ other).bit_count() >= 16 for one, other in pairs)
+    assert all(one.quality is not None and one.quality >= 30 for one in made)
+
+
+def test_the_square_crop_of_a_square_picture_is_no_entry() -> None:
+    made = entries_of(
+        encode(scene(1, height=200, width=200), "PNG"), algorithm=Algorithm.PDQ, entry="x"
+    )
+    assert ("view:square",) not in [one.tags for one in made]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 90), (90, 1), (7, 3)])
+def test_crops_of_tiny_pictures_add_nothing(size: tuple[int, int]) -> None:
+    data = encode(np.full((*size, 3), 7, np.uint8), "PNG")
+    assert len(entries_of(data, algorithm=Algorithm.PDQ, entry="x", min_quality=0)) == 1
+
+
+@pytest.mark.parametrize("file_format", TEXTS)
+def test_a_list_with_crops_comes_back_as_it_was_written(file_format: Format) -> None:
+    made = entries_of(encode(scene(1), "PNG"), algorithm=Algorithm.PDQ, entry="x")
+    loaded = load(
+        dump(made, file_format),
+        name="a",
+        source="a",
+        file_format=file_format,
+        algorithm=Algorithm.PDQ,
+    )
+    assert list(loaded) == made
 
 
 def test_an_entry_of_a_digest_algorithm_holds_the_digest() -> None:

@@ -41,7 +41,7 @@ from initgate.errors import (
 from initgate.image import Limits
 from initgate.index import snapshot
 from initgate.lists import TEXTS, Format, changes, dump
-from initgate.lists.build import DEFAULT_QUALITY_FLOOR, entry_of
+from initgate.lists.build import DEFAULT_QUALITY_FLOOR, entries_of, entry_of
 from initgate.lists.records import to_entry
 from initgate.model import Algorithm
 from initgate.policy import Policy
@@ -64,6 +64,9 @@ def lists_build(  # noqa: PLR0917  # Typer maps parameters to options by name
     min_quality: Annotated[
         int, typer.Option(min=0, max=100, help="Leave out pictures of a lower PDQ quality.")
     ] = DEFAULT_QUALITY_FLOOR,
+    views: Annotated[
+        bool, typer.Option("--views", help="Hash crops of each picture too, under its name.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a list from your own pictures; each entry is named after its file.
@@ -72,19 +75,24 @@ def lists_build(  # noqa: PLR0917  # Typer maps parameters to options by name
     floor; the others are written.
     """
     settings = _list_settings(name, out, algorithm)
+    if views and algorithm.is_digest:
+        raise ConfigError(f"--views: {algorithm} is of exact bytes, which have no crops")
     entries, left_out = [], []
     for photo in track_many(photos, "Hashing"):
         try:
             data = read_file(photo, Limits().max_bytes)
-            entry = entry_of(
-                data, algorithm=algorithm, entry=printable(photo.stem), min_quality=min_quality
+            entry = printable(photo.stem)
+            made = (
+                entries_of(data, algorithm=algorithm, entry=entry, min_quality=min_quality)
+                if views
+                else [entry_of(data, algorithm=algorithm, entry=entry, min_quality=min_quality)]
             )
         except OSError as error:
             left_out.append((photo, str(error)))
         except ImageUnreadable as error:
             left_out.append((photo, str(error)))
         else:
-            entries.append(entry)
+            entries += made
     if entries:
         write_file(out, dump(entries, settings.file_format))
     if as_json:
