@@ -10,6 +10,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -21,9 +22,11 @@ from typer.testing import CliRunner
 
 from initgate import Algorithm, Reason, __version__, load_gate
 from initgate.audit.chain import Record, verify
+from initgate.benign import load_benign
 from initgate.cli import app
 from initgate.image import encode
-from initgate.testing import scene
+from initgate.lists import Format, dump
+from initgate.testing import make_list, scene
 
 Configure: TypeAlias = Callable[..., Path]
 
@@ -794,6 +797,112 @@ def test_digests_have_no_crops(drawn: Path, tmp_path: Path) -> None:
     assert "--views: md5" in result.stderr
 
 
+@pytest.fixture
+def faulty(tmp_path: Path, configure: Configure) -> Path:
+    """A configuration with a list of a picture, a placeholder and an entry like a form."""
+    benign = load_benign()
+    (made,) = make_list([scene(1)])
+    entries = [
+        replace(made, entry="drawn", quality=None),
+        replace(made, code=b"\xff" * 32, entry="ones"),
+        replace(made, code=benign.codes[700].tobytes(), entry="form"),
+    ]
+    (tmp_path / "mine.csv").write_bytes(dump(entries, Format.CSV))
+    return configure('name = "mine"\npath = "mine.csv"', SAMPLE)
+
+
+def test_lint_says_which_entries_are_at_fault_and_why(faulty: Path) -> None:
+    result = run("lists", "lint", "mine", "-c", faulty, "--json")
+    assert result.exit_code == 1
+    (line,) = json_lines(result)
+    found = {(one["entry"], one["flaw"]) for one in line["found"]}
+    assert {("ones", "placeholder"), ("form", "benign")} <= found
+    assert {one["entry"] for one in line["found"]} == {"ones", "form"}
+    assert (line["looked_at"], line["faulty"], line["flaws"]["unknown_quality"]) == (3, 2, 1)
+    assert [one["like"] for one in line["found"] if one["flaw"] == "benign"] == [
+        load_benign().entries[700]
+    ]
+    text = plain(run("lists", "lint", "mine", "-c", faulty).stdout)
+    assert "at fault  mine: 2 of 3 entries, 66.7%" in text
+    assert "placeholder" in text
+
+
+def test_lint_looks_at_all_lists_unless_one_is_named(faulty: Path) -> None:
+    lines = json_lines(run("lists", "lint", "-c", faulty, "--json"))
+    assert {line["name"]: line["faulty"] for line in lines} == {"mine": 2, "sample-pdq": 0}
+
+
+def test_the_sample_lists_are_clean() -> None:
+    result = run("lists", "lint", "-c", CONFIG)
+    assert result.exit_code == 0
+    assert plain(result.stdout).count("none at fault") == 3
+
+
+def test_what_lint_sets_to_flag_refuses_no_more(faulty: Path, drawn: Path) -> None:
+    assert run("lists", "lint", "mine", "--fix", "flag", "-c", faulty).exit_code == 0
+    (line,) = json_lines(run("lists", "lint", "mine", "-c", faulty, "--json"))
+    assert (line["looked_at"], line["faulty"]) == (1, 0)
+    assert status(faulty)["mine"]["flagged"] == 2
+    assert run("check", drawn, "-c", faulty).exit_code == 3
+
+
+def test_lint_looks_for_some_flaws_alone(faulty: Path) -> None:
+    run("lists", "lint", "mine", "--only", "benign", "--fix", "flag", "-c", faulty)
+    (line,) = json_lines(run("lists", "lint", "mine", "-c", faulty, "--json"))
+    assert {one["entry"] for one in line["found"]} == {"ones"}
+
+
+def test_lint_does_not_set_every_entry_to_flag(tmp_path: Path, configure: Configure) -> None:
+    (made,) = make_list([scene(1)])
+    ones = replace(made, code=b"\xff" * 32)
+    (tmp_path / "mine.csv").write_bytes(dump([ones], Format.CSV))
+    config = configure('name = "mine"\npath = "mine.csv"')
+    result = run("lists", "lint", "--fix", "flag", "-c", config)
+    assert result.exit_code == 2
+    assert "every entry is at fault" in result.stderr
+    assert run("lists", "lint", "-c", config).exit_code == 1
+
+
+def test_the_doctor_tells_of_entries_at_fault(faulty: Path) -> None:
+    result = run("doctor", "-c", faulty)
+    assert result.exit_code == 0
+    assert "66.7% of the entries look as if they would refuse honest people" in result.stdout
+
+
+def test_an_entry_that_is_set_to_flag_flags_until_that_is_undone(drawn: Path, faulty: Path) -> None:
+    assert run("lists", "flag", "mine", "drawn", "-c", faulty).exit_code == 0
+    (line,) = json_lines(run("check", drawn, "--json", "-c", faulty))
+    assert (line["reason"], line["matches"][0]["action"]) == ("flagged", "flag")
+    run("lists", "flag", "mine", "drawn", "--undo", "-c", faulty)
+    (line,) = json_lines(run("check", drawn, "--json", "-c", faulty))
+    assert (line["reason"], line["matches"][0]["action"]) == ("match", "refuse")
+
+
+def test_an_entry_that_is_not_there_is_not_set_to_flag(faulty: Path) -> None:
+    result = run("lists", "flag", "mine", "drawn", "none", "-c", faulty)
+    assert result.exit_code == 2
+    assert "has no entry none; nothing was changed" in result.stderr
+    assert status(faulty)["mine"]["flagged"] == 0
+
+
+def test_a_snapshot_keeps_what_its_source_sets_to_flag(
+    drawn: Path, faulty: Path, configure: Configure
+) -> None:
+    run("lists", "flag", "mine", "drawn", "-c", faulty)
+    for _ in range(2):
+        assert run("lists", "compile", faulty.parent / "mine.csv", "-o", faulty.parent / "m.igx")
+    config = configure('name = "mine"\npath = "m.igx"')
+    (line,) = json_lines(run("check", drawn, "--json", "-c", config))
+    assert line["reason"] == "flagged"
+
+
+def test_the_version_that_was_accepted_is_told(faulty: Path) -> None:
+    assert status(faulty)["mine"]["accepted"] is None
+    assert run("lists", "accept", "mine", "-c", faulty).exit_code == 0
+    told = status(faulty)["mine"]
+    assert told["accepted"] == told["digest"]
+
+
 def test_the_status_tells_all_of_a_list(config: Path) -> None:
     line = status(config)["sample-pdq"]
     assert 0 <= line.pop("age_s") <= time.time() - PDQ_FILE.stat().st_mtime + 5
@@ -806,6 +915,8 @@ def test_the_status_tells_all_of_a_list(config: Path) -> None:
         "added": 0,
         "withdrawn": 0,
         "searched": len(data.splitlines()) - 1,
+        "flagged": 0,
+        "faulty_share": 0.0,
         "threshold": 31,
         "flag_threshold": None,
         "view_offsets": {},
@@ -813,7 +924,9 @@ def test_the_status_tells_all_of_a_list(config: Path) -> None:
         "action": "refuse",
         "max_age_s": None,
         "expired": False,
+        "max_lint_rise": 0.05,
         "digest": hashlib.sha256(data).hexdigest(),
+        "accepted": None,
         "error": None,
     }
 
@@ -1297,7 +1410,10 @@ def test_these_are_the_commands() -> None:
         "lists verify",
         "lists add",
         "lists remove",
+        "lists flag",
+        "lists accept",
         "lists merge",
+        "lists lint",
         "lists status",
         "audit tail",
         "audit verify",

@@ -53,7 +53,7 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
         # which have no default that could be spelt out
         and not any(key in line for key in ("subject_key", "flag_threshold"))
     ]
-    assert len(explicit) == 15
+    assert len(explicit) == 16
     head = lines.index("[[lists]]")
     mixed = "\n".join(
         line.removeprefix("# ") if line.removeprefix("# ") in explicit else line
@@ -228,7 +228,7 @@ WRONG = {
     ),
     "offset of no view": (
         f"{ONE_LIST}view_offsets = {{ mirored = -1 }}\n",
-        ["view_offsets: unknown view 'mirored'; allowed: picture, frame, ", "mirrored"],
+        ["view_offsets: unknown view 'mirored'; allowed: frame, on white", "tilted", "mirrored"],
     ),
     "offset that widens": (
         f"{ONE_LIST}view_offsets = {{ frame = 1 }}\n",

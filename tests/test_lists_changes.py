@@ -68,6 +68,10 @@ def test_a_list_with_changes_is_another_version() -> None:
         b'{"change": "remove", "entry": 7}\n',
         b'{"change": "remove", "entry": "a", "hash": "00"}\n',
         b'{"change": "add", "entry": "a"}\n',
+        b'{"change": "flag"}\n',
+        b'{"change": "flag", "hash": "0g"}\n',
+        b'{"change": "flag", "hash": 7}\n',
+        b'{"change": "unflag", "hash": "00", "entry": "a"}\n',
         b"not json\n",
     ],
 )
@@ -81,3 +85,27 @@ def test_an_entry_of_another_algorithm_is_rejected() -> None:
     read = changes.read(changes.addition(entry("a")), source="x")
     with pytest.raises(ListRejected, match="entry a is pdq, but the list md5"):
         list(changes.apply(read, base, source="x"))
+
+
+FLAGS = st.tuples(st.sampled_from([changes.flag, changes.unflag]), CODES).map(lambda x: x[0](x[1]))
+
+
+@given(st.lists(ADDITIONS | REMOVALS | FLAGS, max_size=8), CODES)
+def test_the_last_line_of_a_hash_says_whether_it_flags(lines: list[bytes], code: bytes) -> None:
+    own = [line for line in lines if line in {changes.flag(code), changes.unflag(code)}]
+    read = changes.read(b"".join(lines), source="x")
+    assert (code in read.flagged) == (own[-1:] == [changes.flag(code)])
+
+
+def test_hashes_that_flag_do_so_in_the_list_and_among_what_was_added() -> None:
+    base = HashList.of([entry("a")], name="x", algorithm=Algorithm.PDQ)
+    lines = changes.addition(entry("b")) + changes.flag(bytes(32))
+    parts = list(changes.apply(changes.read(lines, source="x"), base, source="x"))
+    assert [one.flagged for one in parts] == [frozenset([bytes(32)])] * 2
+
+
+def test_a_hash_to_flag_of_another_width_is_rejected() -> None:
+    base = HashList.of([entry("a")], name="x", algorithm=Algorithm.PDQ)
+    read = changes.read(changes.flag(bytes(8)), source="x")
+    with pytest.raises(ListRejected, match="pdq needs 64 hexadecimal digits"):
+        list(changes.apply(read, base, source="x.changes"))

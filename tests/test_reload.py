@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import importlib
 import multiprocessing
 import os
@@ -18,7 +19,7 @@ from structlog.testing import LogCapture
 from initgate import Allowed, Gate, Refused, load_gate, store
 from initgate.index import snapshot
 from initgate.lists import Format, changes, dump
-from initgate.model import Algorithm
+from initgate.model import Algorithm, ListEntry, Reason
 from initgate.testing import make_list, scene
 
 A, B = scene(1), scene(2)
@@ -92,6 +93,66 @@ def test_an_urgent_addition_is_searched_soon(start: Start, file: Path) -> None:
     store.change(file, [addition(B)])
     assert within_time(lambda: refuses(gate, B))
     assert refuses(gate, A)
+
+
+def test_an_entry_that_is_set_to_flag_soon_refuses_no_more(start: Start, file: Path) -> None:
+    gate = start()
+    assert refuses(gate, A)
+    (made,) = make_list([A])
+    store.change(file, [changes.flag(made.code)])
+    assert within_time(lambda: not refuses(gate, A))
+    assert gate.inspect(A).reason is Reason.FLAGGED
+    store.change(file, [changes.unflag(made.code)])
+    assert within_time(lambda: refuses(gate, A))
+
+
+def placeholders(number: int) -> list[ListEntry]:
+    return [ListEntry(Algorithm.PDQ, b"\xff" * 32, f"p{n}", 90) for n in range(number)]
+
+
+def test_an_update_with_many_more_faulty_entries_waits_until_it_is_accepted(
+    start: Start, file: Path, log: Any
+) -> None:
+    gate = start()
+    update = dump([*make_list([B]), *placeholders(1)], Format.CSV)
+    replace_by(file, update)
+    assert within_time(lambda: any(one["event"] == "list rejected" for one in entries(log)))
+    (told,) = [one for one in entries(log) if one["event"] == "list rejected"]
+    assert "50.0% of its entries" in told["detail"]
+    assert "initgate lists accept known" in told["detail"]
+    store.change(file, [addition(scene(3), "c")])  # the list that is searched goes on with changes
+    assert within_time(lambda: refuses(gate, scene(3)))
+    assert refuses(gate, A)
+    assert not refuses(gate, B)
+    store.accept(file, hashlib.sha256(update).hexdigest())
+    assert within_time(lambda: refuses(gate, B))
+    assert not refuses(gate, A)
+    assert refuses(gate, scene(3))
+
+
+def test_an_accepted_version_is_no_licence_for_another(start: Start, file: Path, log: Any) -> None:
+    gate = start()
+    store.accept(file, hashlib.sha256(dump(make_list([A]), Format.CSV)).hexdigest())
+    replace_by(file, dump([*make_list([B]), *placeholders(1)], Format.CSV))
+    assert within_time(lambda: any(one["event"] == "list rejected" for one in entries(log)))
+    assert not refuses(gate, B)
+
+
+def test_a_rise_up_to_the_setting_is_searched_at_once(start: Start, file: Path) -> None:
+    gate = start(max_lint_rise=0.5)
+    replace_by(file, dump([*make_list([B]), *placeholders(1)], Format.CSV))
+    assert within_time(lambda: refuses(gate, B))
+
+
+def test_a_merge_of_faulty_additions_loses_nothing(start: Start, file: Path) -> None:
+    gate = start()
+    flat = placeholders(1)[0]
+    store.change(file, [addition(B), changes.addition(flat)])
+    assert within_time(lambda: refuses(gate, B))
+    store.merge(file, file_format=Format.CSV, algorithm=Algorithm.PDQ)
+    merged = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert within_time(lambda: gate.shelf.digests["known"] == merged)
+    assert refuses(gate, B)
 
 
 def test_what_is_withdrawn_is_searched_no_more(start: Start, file: Path) -> None:

@@ -181,3 +181,30 @@ def test_no_entry_is_an_error_unless_it_is_meant(tmp_path: Path) -> None:
     assert [len(one) for one in load(path, allow_empty=True)] == [0]
     store.change(path, [changes.addition(entry("a"))])
     assert searched(path) == [entry("a")]
+
+
+def test_what_is_set_to_flag_outlives_a_merge_and_the_next_file(file: Path) -> None:
+    code = bytes([1]) * 32
+    store.change(file, [changes.addition(entry("c", 3)), changes.flag(code)])
+    merge(file)
+    (whole,) = load(file)
+    assert [one.entry for one in whole] == ["a", "b", "c"]
+    assert whole.flagged == {code}
+    merge(file)
+    if file.suffix == ".csv":
+        file.write_bytes(dump([entry("other", 1)], Format.CSV))
+    assert load(file)[0].flagged == {code}
+
+
+def test_the_version_that_was_accepted_last_is_known(file: Path) -> None:
+    assert store.accepted(file) == ""
+    before = store.stamps(file)
+    store.accept(file, "aa")
+    store.accept(file, "bb")
+    assert store.accepted(file) == "bb"
+    assert store.stamps(file) != before
+
+
+def test_nothing_is_accepted_of_no_list(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailable, match="there is no such list"):
+        store.accept(tmp_path / "none.csv", "aa")

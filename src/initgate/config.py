@@ -45,7 +45,7 @@ _PREFIX = "INITGATE_"
 _CONFIG_VARIABLE = "INITGATE_CONFIG"
 _PLACES = (Path("initgate.toml"), Path("config/initgate.toml"))
 _AUDIT_URL = "allowed: sqlite:///FILE, for a log that lasts"
-VIEW_FAMILIES = ("picture", "frame", "on white", "on black", "alpha", *ORIENTATIONS[1:])
+VIEW_FAMILIES = ("frame", "on white", "on black", "alpha", *Family, *ORIENTATIONS[1:])
 """The views that may have an offset: how a part of a view's name begins."""
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -98,6 +98,9 @@ class ListSettings(_Frozen):
 
     max_age: Age = None
     """Refuse everything once the file is older than this. ``never``, ``36h``, ``30d`` …"""
+
+    max_lint_rise: float = Field(default=0.05, ge=0, le=1)
+    """An update that raises the share of faulty entries by more waits until it is accepted."""
 
     allow_empty: bool = False
     """Whether a list without entries is fine."""

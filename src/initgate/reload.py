@@ -2,8 +2,9 @@
 
 A thread looks every few seconds whether a list's file, or the changes beside it, are other ones. An
 update that cannot be loaded, or with which the self-test fails, is logged and left out: the last
-good lists go on being searched, and grow old. Snapshots are read to their ends before they replace
-others; the first ones are while they serve already, and a damaged one stops the gate.
+good lists go on being searched, and grow old. So is one of which many more entries look as if they
+would refuse honest people, until an operator accepts it. Snapshots are read to their ends before
+they replace others; the first ones are while they serve already, and a damaged one stops the gate.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from initgate.model import Algorithm, HashList
 Parts = list[HashList]
 """A list, and what was added to it."""
 
-Stamps = tuple[store.Stamp | None, store.Stamp | None]
-"""Which files a list, and the changes to it, were."""
+Stamps = tuple[store.Stamp | None, store.Stamp | None, store.Stamp | None]
+"""Which files a list, the changes to it and what was accepted were."""
 
 
 @dataclass(slots=True)
@@ -43,6 +44,8 @@ class Source:
         algorithm: What every entry must be.
         allow_empty: Whether no entry is fine.
         fit: Makes of what was loaded what is searched; may raise ``ListRejected``.
+        share: Which share of what is searched is at fault, 0 to 1: :func:`initgate.lint.share`.
+        max_lint_rise: By how much an update may raise that share.
         is_damaged: Whether what was loaded must not be searched.
         settled: Which files were loaded and served, or rejected for good.
     """
@@ -53,10 +56,13 @@ class Source:
     algorithm: Algorithm
     allow_empty: bool = False
     fit: Callable[[Parts], Parts] = lambda parts: parts  # a field's default
+    share: Callable[[Parts], float] = lambda _: 0.0
+    max_lint_rise: float = 1.0
     is_damaged: bool = False
-    settled: Stamps = (None, None)
+    settled: Stamps = (None, None, None)
     _opened: tuple[HashList, store.Stamp | None] | None = None
-    _rejected: store.Stamp | None = None
+    _rejected: tuple[store.Stamp | None, store.Stamp | None] | None = None
+    _parts: Parts | None = None
 
     def load(self) -> tuple[Parts, Stamps]:
         """The list and what was added to it, and which files that was.
@@ -64,22 +70,27 @@ class Source:
         A list's file that is still the same is not read again.
 
         Raises:
-            ListRejected: The list or a change is malformed.
+            ListRejected: The list or a change is malformed, or more entries are at fault.
             SourceUnavailable: A file cannot be read, or changed meanwhile.
         """
         stamps = store.stamps(self.path)
         more = store.read_changes(self.path)
-        made = self._made(stamps[0])
+        made = self._made(stamps)
         if store.stamps(self.path) != stamps:  # a merge: these changes are not those of this list
             raise SourceUnavailable(f"{self.path} was changed while it was read")
-        parts = store.changed(made, more, self.path, allow_empty=self.allow_empty)
-        return self.fit(parts), stamps
+        parts = self.fit(store.changed(made, more, self.path, allow_empty=self.allow_empty))
+        if self._opened is None or made is not self._opened[0]:
+            self._check_rise(parts, made.digest, stamps)
+            self._opened, self.is_damaged = (made, stamps[0]), False
+        self._parts = parts
+        return parts, stamps
 
-    def _made(self, stamp: store.Stamp | None) -> HashList:
+    def _made(self, stamps: Stamps) -> HashList:
         """The list without changes: the one at hand, if its file is the same or was rejected."""
-        if self._opened is not None and not self.is_damaged:
+        stamp, _, accepted_as = stamps
+        if self._opened is not None and not self.is_damaged and stamp is not None:
             made, opened_as = self._opened
-            if stamp is not None and stamp in {opened_as, self._rejected}:
+            if stamp == opened_as or (stamp, accepted_as) == self._rejected:
                 return made
         try:
             if self._opened is not None:
@@ -88,12 +99,26 @@ class Source:
                 self.path, name=self.name, file_format=self.file_format, algorithm=self.algorithm
             )
         except ListRejected:
-            self._rejected = stamp  # the last good one goes on, with changes to it
+            # The last good one goes on, with changes to it.
+            self._rejected = stamp, accepted_as
             raise
         if store.stamps(self.path)[0] != stamp:
             raise SourceUnavailable(f"{self.path} was replaced while it was read")
-        self._opened, self.is_damaged = (made, stamp), False
         return made
+
+    def _check_rise(self, parts: Parts, digest: str, stamps: Stamps) -> None:
+        if self._parts is None:  # at start there is nothing to go on with
+            return
+        before, now = self.share(self._parts), self.share(parts)
+        if now - before > self.max_lint_rise and store.accepted(self.path) != digest:
+            self._rejected = stamps[0], stamps[2]
+            raise ListRejected(
+                f"{now:.1%} of its entries look as if they would refuse honest people, of the "
+                f"version that is searched {before:.1%}, and max_lint_rise is "
+                f"{self.max_lint_rise:.1%}; see initgate lists lint {self.name}. If all is as it "
+                f"should be: initgate lists accept {self.name}",
+                source=str(self.path),
+            )
 
     def verify(self) -> None:
         """Reads a snapshot to its end.

@@ -124,9 +124,37 @@ def read_changes(path: Path) -> changes.Changes:
     return changes.read(data, source=str(place))
 
 
-def stamps(path: Path) -> tuple[Stamp | None, Stamp | None]:
-    """Tells whether a list, and the changes to it, are other files than before."""
-    return _stamp(path), _stamp(changes.beside(path))
+def stamps(path: Path) -> tuple[Stamp | None, Stamp | None, Stamp | None]:
+    """Tells whether a list, the changes to it and what was accepted are other files than before."""
+    return _stamp(path), _stamp(changes.beside(path)), _stamp(_accepted(path))
+
+
+def accept(path: Path, digest: str) -> None:
+    """Records that a version of a list may be searched, though more of its entries are at fault.
+
+    Args:
+        path: The list's file.
+        digest: Of the version, without changes.
+
+    Raises:
+        SourceUnavailable: It cannot be written.
+    """
+    with _locked(path):
+        _replace(_accepted(path), f"{digest}\n".encode())
+
+
+def accepted(path: Path) -> str:
+    """The digest of the version that was accepted last; empty if none was.
+
+    Raises:
+        SourceUnavailable: It cannot be read.
+    """
+    try:
+        return _accepted(path).read_bytes().decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise SourceUnavailable(f"{_accepted(path)}: {error.strerror or error}") from error
 
 
 def change(path: Path, lines: Iterable[bytes]) -> None:
@@ -193,7 +221,11 @@ def merge(
             partial.unlink(missing_ok=True)
         _sync_folder(path.parent)
         # A gate that opens the new file with the old changes finds the same: they change nothing.
-        changes.beside(path).unlink(missing_ok=True)
+        # What is set to flag stays a change: it must outlive the next file of the list, too.
+        if flagged := parts[0].flagged:
+            _replace(changes.beside(path), b"".join(map(changes.flag, sorted(flagged))))
+        else:
+            changes.beside(path).unlink(missing_ok=True)
     return len(whole)
 
 
@@ -251,6 +283,20 @@ def _locked(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise SourceUnavailable(f"{error.filename or path}: {error.strerror or error}") from error
+
+
+def _accepted(path: Path) -> Path:
+    return path.with_name(f"{path.name}.accepted")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        _write(partial, data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync_folder(path.parent)
 
 
 def _write(path: Path, data: bytes) -> None:

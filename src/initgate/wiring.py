@@ -19,8 +19,10 @@ from typing import Any
 import structlog
 import uuid_utils
 
+from initgate import lint
 from initgate.audit import AuditSink, Journal, Provenance
 from initgate.audit.sqlite import SqliteAudit
+from initgate.benign import load_benign
 from initgate.canary import load_canary
 from initgate.config import ListSettings, Settings, load_settings
 from initgate.errors import ListRejected
@@ -62,7 +64,12 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
         digest=settings.digest,
     )
     sources = [
-        _to_source(one, fit=functools.partial(_fit, policy, may_be_empty=one.allow_empty))
+        _to_source(
+            one,
+            fit=functools.partial(_fit, policy, may_be_empty=one.allow_empty),
+            share=functools.partial(share_at_fault, threshold=one.policy.threshold),
+            max_lint_rise=one.max_lint_rise,
+        )
         for one in settings.lists
     ]
     parts = [_load(one) for one in sources]
@@ -128,6 +135,16 @@ def _to_source(settings: ListSettings, **more: Any) -> Source:
         allow_empty=settings.allow_empty,
         **more,
     )
+
+
+def share_at_fault(parts: Parts, *, threshold: int) -> float:
+    """The share of a list's entries that look as if they would refuse honest people, 0 to 1.
+
+    Args:
+        parts: A list and what was added to it, with their quality floor.
+        threshold: Within which it refuses, in bits.
+    """
+    return lint.share(parts, threshold=threshold, benign=load_benign())
 
 
 def load_list(settings: ListSettings) -> Parts:

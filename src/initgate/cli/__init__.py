@@ -20,6 +20,7 @@ from initgate.cli.check import check
 from initgate.cli.console import CONFIGURATION, ERR, OTHER, OUT, USAGE
 from initgate.cli.demo import demo
 from initgate.cli.doctor import doctor
+from initgate.cli.lint import lists_lint
 from initgate.cli.lists import lists_app
 from initgate.errors import InitgateError
 
@@ -43,6 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A gate in front of the init image: refuse known material before any diffusion step.",
 )
+lists_app.command("lint")(lists_lint)
 app.add_typer(lists_app, name="lists")
 app.add_typer(audit_app, name="audit")
 app.command()(check)

@@ -22,7 +22,7 @@ from initgate.cli.console import (
     print_json,
     quiet_gate,
 )
-from initgate.cli.lists import Loaded, load_lists, told_age
+from initgate.cli.lists import Loaded, load_lists, told_age, told_share
 from initgate.config import Settings, find_config, load_settings
 from initgate.errors import (
     AuditUnavailable,
@@ -121,6 +121,12 @@ def _diagnose_list(one: Loaded) -> Iterator[_Finding]:
         yield _Finding(what, "failure", says, OTHER)
     elif not one.searched:
         yield _Finding(what, "warning", "no entry is searched: it refuses nothing")
+    elif one.faulty_share:
+        says = (
+            f"{told_share(one.faulty_share)} of the entries look as if they would refuse honest "
+            f"people: initgate lists lint {one.settings.name}"
+        )
+        yield _Finding(what, "warning", says)
     elif one.settings.max_age is None and one.age is not None and one.age > _STALE:
         says = f"{told_age(one.age)} old; set max_age so that a feed that broke is noticed"
         yield _Finding(what, "warning", says)

@@ -46,7 +46,7 @@ from initgate.lists.records import to_entry
 from initgate.model import Algorithm
 from initgate.policy import Policy
 from initgate.reload import Parts
-from initgate.wiring import load_list, now
+from initgate.wiring import load_list, now, share_at_fault
 
 _WIDE = 1000  # columns of text
 
@@ -172,6 +172,8 @@ def lists_compile(
             if hash_list.as_of is not None:
                 os.utime(out, (hash_list.as_of.timestamp(),) * 2)
             size = out.stat().st_size
+            if new := hash_list.flagged - store.read_changes(out).flagged:
+                store.change(out, map(changes.flag, sorted(new)))
         except OSError as error:
             raise SourceUnavailable(f"{out}: {error.strerror or error}") from error
     if as_json:
@@ -275,6 +277,50 @@ def lists_remove(
     _tell_changed(name, {"removed": entries}, as_json=as_json)
 
 
+@lists_app.command("flag")
+def lists_flag(
+    name: ListName,
+    entries: Annotated[
+        list[str], typer.Argument(help="Identifiers of entries.", show_default=False)
+    ],
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Let them do again what their list does.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set entries to flag at once: a match is logged and allowed, whatever the list does.
+
+    It is their hashes that flag, also where another entry or a later list has them.
+    """
+    settings = configured(name, config)
+    parts = load_list(settings)
+    codes: dict[str, set[bytes]] = {}
+    for part in parts:
+        for row, entry in enumerate(part.entries):
+            if entry in entries and entry not in part.removed:
+                codes.setdefault(entry, set()).add(part.codes[row].tobytes())
+    if unknown := sorted(set(entries) - codes.keys()):
+        raise ConfigError(f"list {name!r} has no entry {', '.join(unknown)}; nothing was changed")
+    line = changes.unflag if undo else changes.flag
+    store.change(settings.path, [line(code) for code in sorted(set().union(*codes.values()))])
+    _tell_changed(name, {"unflagged" if undo else "flagged": entries}, as_json=as_json)
+
+
+@lists_app.command("accept")
+def lists_accept(name: ListName, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Let gates search this version of a list, though more of its entries are at fault."""
+    settings = configured(name, config)
+    digest = store.load_made(
+        settings.path,
+        name=name,
+        file_format=settings.file_format,
+        algorithm=settings.algorithm,
+    ).digest
+    store.accept(settings.path, digest)
+    _tell_changed(name, {"accepted": digest}, as_json=as_json)
+
+
 @lists_app.command("merge")
 def lists_merge(name: ListName, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Put what was added and withdrawn into the list's own file. Gates may run meanwhile."""
@@ -319,6 +365,8 @@ class Loaded:
     settings: ListSettings
     parts: Parts = field(default_factory=list)
     searched: int = 0
+    faulty_share: float = 0.0
+    accepted: str = ""
     error: str = ""
 
     @property
@@ -344,16 +392,19 @@ def load_lists(settings: Settings) -> Iterator[Loaded]:
     for one in settings.lists:
         try:
             parts = load_list(one)
+            accepted = store.accepted(one.path)
         except CONFIGURATION as error:
             yield Loaded(one, error=str(error))
         else:
-            searched = sum(int(policy.fit_entries(part).is_fit().sum()) for part in parts)
-            yield Loaded(one, parts, searched=searched)
+            fitting = [policy.fit_entries(part) for part in parts]
+            searched = sum(int(part.is_fit().sum()) for part in fitting)
+            faulty = share_at_fault(fitting, threshold=one.policy.threshold)
+            yield Loaded(one, parts, searched, faulty, accepted)
 
 
 @lists_app.command("status")
 def lists_status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show every configured list: entries, age, version, threshold, action.
+    """Show every configured list: entries, age, version, threshold, action, entries at fault.
 
     Exit code 2 if one cannot be loaded.
     """
@@ -379,6 +430,8 @@ def _list_record(one: Loaded) -> dict[str, object]:
         "added": sum(map(len, one.parts[1:])),
         "withdrawn": len(one.parts[0].removed) if one.parts else 0,
         "searched": one.searched,
+        "flagged": len(one.parts[0].flagged) if one.parts else 0,
+        "faulty_share": round(one.faulty_share, 4),
         "threshold": one.settings.policy.threshold,
         "flag_threshold": one.settings.flag_threshold,
         "view_offsets": dict(one.settings.view_offsets),
@@ -387,7 +440,9 @@ def _list_record(one: Loaded) -> dict[str, object]:
         "age_s": None if one.age is None else round(one.age.total_seconds()),
         "max_age_s": one.settings.max_age and one.settings.max_age.total_seconds(),
         "expired": one.is_expired,
+        "max_lint_rise": one.settings.max_lint_rise,
         "digest": one.parts[0].digest if one.parts else None,
+        "accepted": one.accepted or None,
         "error": one.error or None,
     }
 
@@ -397,6 +452,7 @@ def _lists_table(loaded: Iterable[Loaded]) -> Table:
     table.add_column("List", no_wrap=True)
     table.add_column("Algorithm", no_wrap=True)
     table.add_column("Entries", justify="right")
+    table.add_column("At fault", justify="right", no_wrap=True)
     table.add_column("Bits", justify="right")
     for heading in ("Action", "Age", "Version"):
         table.add_column(heading, no_wrap=True)
@@ -407,6 +463,7 @@ def _lists_table(loaded: Iterable[Loaded]) -> Table:
             settings.name,
             settings.algorithm.value,
             _entries(one),
+            told_share(one.faulty_share) if one.parts else "-",
             _bits(settings),
             settings.action.value,
             told_age(one.age) + (f" of {told_age(settings.max_age)}" if settings.max_age else ""),
@@ -416,6 +473,11 @@ def _lists_table(loaded: Iterable[Loaded]) -> Table:
     wide = OUT.measure(table, options=OUT.options.update(width=_WIDE))
     table.width = wide.maximum  # a narrow terminal wraps lines, rather than lose columns
     return table
+
+
+def told_share(share: float) -> str:
+    """A share in percent; a small one does not become none."""
+    return f"{share:.1%}" if share >= 0.001 or not share else "< 0.1%"  # noqa: PLR2004  # as told
 
 
 def _bits(settings: ListSettings) -> str:

@@ -4,7 +4,10 @@ Each change is a line of JSON, in the order in which they were made::
 
     {"change": "add", "algorithm": "pdq", "hash": "…", "entry": "case-17"}
     {"change": "remove", "entry": "case-3"}
+    {"change": "flag", "hash": "…"}
+    {"change": "unflag", "hash": "…"}
 
+Hashes that are set to flag refuse nothing, whichever entries have them: also those of a later list.
 Applying changes a second time, to a list that already holds them, changes nothing.
 """
 
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,11 +33,13 @@ class Changes:
     Args:
         added: Entries beside those of the list's file.
         removed: Identifiers whose entries in the list's file are withdrawn.
+        flagged: Codes that at most flag.
         digest: SHA-256 (hex) of the lines.
     """
 
     added: tuple[ListEntry, ...] = ()
     removed: frozenset[str] = frozenset()
+    flagged: frozenset[bytes] = frozenset()
     digest: str = ""
 
 
@@ -52,6 +58,16 @@ def removal(entry: str) -> bytes:
     return _line({"change": "remove", "entry": entry})
 
 
+def flag(code: bytes) -> bytes:
+    """The line by which a hash at most flags."""
+    return _line({"change": "flag", "hash": code.hex()})
+
+
+def unflag(code: bytes) -> bytes:
+    """The line by which a hash does again what its list does."""
+    return _line({"change": "unflag", "hash": code.hex()})
+
+
 def read(data: bytes, *, source: str) -> Changes:
     """Adds up the lines of a file. A last one that is cut off is still being written.
 
@@ -61,6 +77,7 @@ def read(data: bytes, *, source: str) -> Changes:
     whole = whole_lines(data)
     added: dict[str, list[ListEntry]] = {}
     removed: set[str] = set()
+    flagged: set[bytes] = set()
     for number, record in objects(whole, source=source):
         match record.pop("change", None):
             case "add":
@@ -71,15 +88,21 @@ def read(data: bytes, *, source: str) -> Changes:
             case "remove" if record.keys() == {"entry"} and isinstance(record["entry"], str):
                 added.pop(record["entry"], None)
                 removed.add(record["entry"])
+            case "flag" if (code := _code(record)) is not None:
+                flagged.add(code)
+            case "unflag" if (code := _code(record)) is not None:
+                flagged.discard(code)
             case _:
                 raise ListRejected(
-                    'no change: {"change": "add", …} with the fields of an entry, or '
-                    '{"change": "remove", "entry": "…"}',
+                    'no change: {"change": "add", …} with the fields of an entry, '
+                    '{"change": "remove", "entry": "…"}, {"change": "flag", "hash": "…"} or '
+                    '{"change": "unflag", "hash": "…"}',
                     source=source,
                     record=number,
                 )
     entries = tuple(entry for same in added.values() for entry in same)
-    return Changes(entries, frozenset(removed), hashlib.sha256(whole).hexdigest())
+    digest = hashlib.sha256(whole).hexdigest()
+    return Changes(entries, frozenset(removed), frozenset(flagged), digest)
 
 
 def whole_lines(data: bytes) -> bytes:
@@ -101,8 +124,14 @@ def apply(changes: Changes, hash_list: HashList, *, source: str) -> Iterator[Has
         source: Where the changes came from, for error messages.
 
     Raises:
-        ListRejected: An added entry has another algorithm.
+        ListRejected: An added entry has another algorithm, or a hash to flag another width.
     """
+    digits = hash_list.algorithm.bits // 4
+    if wrong := sorted(code.hex() for code in changes.flagged if len(code) * 2 != digits):
+        raise ListRejected(
+            f"{hash_list.algorithm} needs {digits} hexadecimal digits, found {wrong[0]!r}",
+            source=source,
+        )
     for entry in changes.added:
         if entry.algorithm is not hash_list.algorithm:
             raise ListRejected(
@@ -113,15 +142,25 @@ def apply(changes: Changes, hash_list: HashList, *, source: str) -> Iterator[Has
         yield hash_list
         return
     digest = hashlib.sha256(f"{hash_list.digest} {changes.digest}".encode()).hexdigest()
-    yield replace(hash_list, removed=changes.removed, digest=digest)
+    flagged = changes.flagged
+    yield replace(hash_list, removed=changes.removed, flagged=flagged, digest=digest)
     if changes.added:
-        yield HashList.of(
+        added = HashList.of(
             changes.added,
             name=hash_list.name,
             algorithm=hash_list.algorithm,
             digest=digest,
             as_of=hash_list.as_of,
         )
+        yield replace(added, flagged=flagged)
+
+
+def _code(record: dict[str, object]) -> bytes | None:
+    """The hash of a record that holds nothing else."""
+    text = record.get("hash")
+    if record.keys() != {"hash"} or not isinstance(text, str):
+        return None
+    return bytes.fromhex(text) if re.fullmatch("([0-9a-fA-F]{2})+", text) else None
 
 
 def _line(record: dict[str, object]) -> bytes:
