@@ -859,7 +859,7 @@ def test_lint_does_not_set_every_entry_to_flag(tmp_path: Path, configure: Config
     config = configure('name = "mine"\npath = "mine.csv"')
     result = run("lists", "lint", "--fix", "flag", "-c", config)
     assert result.exit_code == 2
-    assert "every entry is at fault" in result.stderr
+    assert "would refuse nothing, since every entry is at fault" in result.stderr
     assert run("lists", "lint", "-c", config).exit_code == 1
 
 
@@ -883,6 +883,19 @@ def test_an_entry_that_is_not_there_is_not_set_to_flag(faulty: Path) -> None:
     assert result.exit_code == 2
     assert "has no entry none; nothing was changed" in result.stderr
     assert status(faulty)["mine"]["flagged"] == 0
+
+
+def test_the_last_entry_that_refuses_is_not_set_to_flag(faulty: Path) -> None:
+    run("lists", "flag", "mine", "drawn", "ones", "-c", faulty)
+    result = run("lists", "flag", "mine", "form", "-c", faulty)
+    assert result.exit_code == 2
+    assert "would refuse nothing" in result.stderr
+    assert status(faulty)["mine"]["flagged"] == 2
+
+
+def test_the_doctor_tells_how_many_hashes_are_set_to_flag(faulty: Path) -> None:
+    run("lists", "flag", "mine", "ones", "form", "-c", faulty)
+    assert "3 entries, 2 hashes set to flag" in run("doctor", "-c", faulty).stdout
 
 
 def test_a_snapshot_keeps_what_its_source_sets_to_flag(

@@ -20,9 +20,10 @@ from samples import CONFIG, ROOT
 import initgate
 from initgate import Algorithm, Reason, load_settings
 from initgate.cli import app
-from initgate.config import AuditSettings, GateSettings, ListSettings, LogSettings
+from initgate.config import VIEW_FAMILIES, AuditSettings, GateSettings, ListSettings, LogSettings
 from initgate.errors import InitImageRefused
 from initgate.image import encode
+from initgate.lint import Flaw
 from initgate.lists import Format, load
 from initgate.model import Action
 from initgate.testing import scene
@@ -204,6 +205,16 @@ def test_every_algorithm_stands_in_the_curators_table_with_its_numbers(
         algorithm.max_threshold,
     )
     assert why
+
+
+@pytest.mark.parametrize("flaw", Flaw)
+def test_every_flaw_is_explained_to_curators(flaw: Flaw) -> None:
+    assert _rows(_section(CURATOR, "Entries at fault"))[flaw.value] != [""]
+
+
+@pytest.mark.parametrize("family", VIEW_FAMILIES)
+def test_every_view_that_may_have_an_offset_is_named_to_curators(family: str) -> None:
+    assert f"`{family}`" in _section(CURATOR, "Decisions in between")
 
 
 @pytest.mark.parametrize("field", ["algorithm", "hash", "entry", "quality", "tags"])

@@ -135,6 +135,8 @@ def _diagnose_list(one: Loaded) -> Iterator[_Finding]:
         says = f"{one.searched} entries" + (
             f", {left_out} left out below min_quality" if left_out else ""
         )
+        if flagged := one.parts[0].flagged:
+            says += f", {len(flagged)} hashes set to flag"
         yield _Finding(what, "ok", says)
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from initgate import store
 from initgate.benign import load_benign
 from initgate.cli.console import ERR, OTHER, OUT, ConfigOption, JsonOption, print_json, printable
-from initgate.cli.lists import configured, told_share
+from initgate.cli.lists import USE_FLAG, configured, told_share
 from initgate.config import ListSettings, load_settings
 from initgate.errors import ConfigError
 from initgate.lint import Flaw, Report, lint
@@ -105,10 +105,10 @@ def _flag(one: _Linted) -> _Linted:
     faulty = one.report.faulty
     if not len(faulty):
         return one
-    if len(faulty) == len(one.report.live) and not one.settings.allow_empty:
+    if len(faulty) == len(one.report.live):
         raise ConfigError(
-            f"list {one.settings.name!r}: every entry is at fault, so the list would refuse "
-            'nothing; nothing was changed. If that is meant, set action = "flag"'
+            f"list {one.settings.name!r} would refuse nothing, since every entry is at fault; "
+            f"{USE_FLAG}. Nothing was changed"
         )
     codes = {one.hash_list.codes[row].tobytes() for row in faulty}
     store.change(one.settings.path, map(changes.flag, sorted(codes)))

@@ -48,6 +48,7 @@ from initgate.policy import Policy
 from initgate.reload import Parts
 from initgate.wiring import load_list, now, share_at_fault
 
+USE_FLAG = 'if that is meant, set action = "flag"'
 _WIDE = 1000  # columns of text
 
 lists_app = typer.Typer(no_args_is_help=True, help="Build hash lists and see what is loaded.")
@@ -295,15 +296,19 @@ def lists_flag(
     """
     settings = configured(name, config)
     parts = load_list(settings)
-    codes: dict[str, set[bytes]] = {}
-    for part in parts:
-        for row, entry in enumerate(part.entries):
-            if entry in entries and entry not in part.removed:
-                codes.setdefault(entry, set()).add(part.codes[row].tobytes())
-    if unknown := sorted(set(entries) - codes.keys()):
+    rows = [
+        (entry, part.codes[row].tobytes())
+        for part in parts
+        for row, entry in enumerate(part.entries)
+        if entry not in part.removed
+    ]
+    if unknown := sorted(set(entries) - {entry for entry, _ in rows}):
         raise ConfigError(f"list {name!r} has no entry {', '.join(unknown)}; nothing was changed")
+    codes = {code for entry, code in rows if entry in entries}
+    if not undo and {code for _, code in rows} <= codes | parts[0].flagged:
+        raise ConfigError(f"list {name!r} would refuse nothing; {USE_FLAG}. Nothing was changed")
     line = changes.unflag if undo else changes.flag
-    store.change(settings.path, [line(code) for code in sorted(set().union(*codes.values()))])
+    store.change(settings.path, map(line, sorted(codes)))
     _tell_changed(name, {"unflagged" if undo else "flagged": entries}, as_json=as_json)
 
 
