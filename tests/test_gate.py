@@ -55,7 +55,7 @@ def test_allows_what_no_list_holds(make_gate: MakeGate) -> None:
     assert (decision.reason, decision.verdict) == (Reason.NO_MATCH, Allowed("decision-1"))
 
 
-def test_flags_what_lies_between_the_thresholds(make_gate: MakeGate) -> None:
+def test_flags_what_lies_between_the_thresholds(make_gate: MakeGate, sink: MemorySink) -> None:
     (entry,) = LIST
     farther = np.frombuffer(entry.code, np.uint8) ^ np.array([255] * 4 + [0] * 28, np.uint8)
     whole = replace(LIST, codes=farther[None])
@@ -63,6 +63,9 @@ def test_flags_what_lies_between_the_thresholds(make_gate: MakeGate) -> None:
     decision = made.inspect(LISTED)
     assert (decision.reason, decision.verdict) == (Reason.FLAGGED, Allowed("decision-1"))
     assert [match.distance for match in decision.matches] == [32]
+    (record,) = sink.records()
+    assert (record.event["reason"], record.event["review_state"]) == ("flagged", "pending")
+    assert "'distance': '32-39'" in str(record.event["matches"])
     tight = ListPolicy(32, view_offsets={"picture": -1})
     assert make_gate([whole], policies={LIST.name: tight}).inspect(LISTED).reason is Reason.NO_MATCH
 

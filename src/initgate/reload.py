@@ -107,7 +107,7 @@ class Source:
         return made
 
     def _check_rise(self, parts: Parts, digest: str, stamps: Stamps) -> None:
-        if self._parts is None:  # at start there is nothing to go on with
+        if self._parts is None or self.is_damaged:  # there is nothing to go on with
             return
         before, now = self.share(self._parts), self.share(parts)
         if now - before > self.max_lint_rise and store.accepted(self.path) != digest:
