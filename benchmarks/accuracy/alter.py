@@ -336,7 +336,7 @@ def _bend(
 
 
 def lens(picture: Image.Image, *, by: float) -> Image.Image:
-    """A lens' distortion: barrel above 0, pincushion below, scaled so that the edges stay filled."""
+    """A lens' distortion: barrel above 0, pincushion below; the edges stay filled."""
 
     def where(x: Floats, y: Floats) -> tuple[Floats, Floats]:
         far = x**2 + y**2
@@ -398,9 +398,9 @@ def codec_loss(
     values = _floats(picture)
     small = _floats(scale(picture, by=0.5).resize(picture.size, Image.Resampling.BICUBIC))
     grain = random.normal(0, 1, (picture.height // 8 + 1, picture.width // 8 + 1, 3))
-    patches = np.stack(
-        [_floats(Image.fromarray(plane.astype(np.float32)).resize(picture.size, Image.Resampling.BICUBIC))
-         for plane in np.moveaxis(grain, 2, 0)], axis=2)  # fmt: skip
+    planes = [Image.fromarray(plane) for plane in np.moveaxis(grain, 2, 0).astype(np.float32)]
+    smooth = [plane.resize(picture.size, Image.Resampling.BICUBIC) for plane in planes]
+    patches = np.stack([_floats(plane) for plane in smooth], axis=2)
     mixed = values + (small - values) * min(1, strength) + 12 * strength * patches
     return _from(np.rint(mixed / 6) * 6)
 

@@ -14,12 +14,59 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 WORDS = (
-    "about after again autumn bakery before bicycle bridge castle coffee corner every evening"
-    " friend garden harbour holiday island kitchen lantern letter market meadow morning mountain"
-    " museum never orchard paper picnic quiet railway river saturday school season station street"
-    " summer sunday theatre together tomorrow train valley village walking water weather window"
-    " winter yellow"
-).split()
+    "about",
+    "after",
+    "again",
+    "autumn",
+    "bakery",
+    "before",
+    "bicycle",
+    "bridge",
+    "castle",
+    "coffee",
+    "corner",
+    "every",
+    "evening",
+    "friend",
+    "garden",
+    "harbour",
+    "holiday",
+    "island",
+    "kitchen",
+    "lantern",
+    "letter",
+    "market",
+    "meadow",
+    "morning",
+    "mountain",
+    "museum",
+    "never",
+    "orchard",
+    "paper",
+    "picnic",
+    "quiet",
+    "railway",
+    "river",
+    "saturday",
+    "school",
+    "season",
+    "station",
+    "street",
+    "summer",
+    "sunday",
+    "theatre",
+    "together",
+    "tomorrow",
+    "train",
+    "valley",
+    "village",
+    "walking",
+    "water",
+    "weather",
+    "window",
+    "winter",
+    "yellow",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -643,7 +690,12 @@ def uneven(picture: Image.Image, lot: Lot, *, gutter: int, large: bool) -> Image
     tall = mine.height if large else 2 * mine.height + gutter
     small = (tall - gutter) // 2
     made = Image.new("RGB", (930 + 3 * gutter, tall + 2 * gutter), "white")
-    cells = [(gutter, gutter, 620, tall), (620 + 2 * gutter, gutter, 310, small), (620 + 2 * gutter, small + 2 * gutter, 310, tall - gutter - small)]  # fmt: skip
+    beside = 620 + 2 * gutter
+    cells = (
+        (gutter, gutter, 620, tall),
+        (beside, gutter, 310, small),
+        (beside, small + 2 * gutter, 310, tall - gutter - small),
+    )
     at = 0 if large else 1
     for number, (x, y, wide, high) in enumerate(cells):
         shown = mine if number == at else _fill(lot.others(number), wide, high)

@@ -1,0 +1,181 @@
+"""What is compared: each method makes an entry of a listed picture, and codes of a query."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+import imagehash
+import numpy as np
+import pdqhash
+from numpy.typing import NDArray
+from PIL import Image
+
+import initgate
+from initgate import hashing
+from initgate.hashing import pdq
+from initgate.image import Limits, decode
+from initgate.model import Algorithm
+
+Codes = NDArray[np.uint8]
+
+BASELINE = "PDQ"
+"""The method whose false-match rate the others are held to."""
+
+VIEWS = ("fast", "standard", "thorough")
+
+_BITS = {"pdq": 256, "phash": 64}
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way to recognise a picture.
+
+    Args:
+        name: In tables.
+        space: Which hash: ``"pdq"`` or ``"phash"``.
+        threshold: The customary one, inclusive.
+        read: A file's bytes to what ``codes`` takes. Not part of the time that is told.
+        codes: What it looks up: uint8 ``[n, bits / 8]``.
+        version: Changes when the codes may.
+    """
+
+    name: str
+    space: str
+    threshold: int
+    read: Callable[[bytes], Any]
+    codes: Callable[[Any], Codes]
+    version: str
+
+    @property
+    def bits(self) -> int:
+        """Of a code."""
+        return _BITS[self.space]
+
+
+def entry(space: str, data: bytes) -> Codes:
+    """The code that a list holds of a picture: upright, whole, by the usual library."""
+    return _ENTRY[space](_rgb(data))[0]
+
+
+def quality(data: bytes) -> int:
+    """The PDQ quality of a picture, 0 to 100."""
+    return int(pdqhash.compute(_rgb(data))[1])
+
+
+def available() -> dict[str, Method]:
+    """Every method that can be used here, by name."""
+    return {method.name: method for method in (*_peers(), *_initgate())}
+
+
+def missing() -> list[str]:
+    """What is left out here, and how to get it."""
+    left_out = []
+    if util.find_spec("threatexchange") is None:
+        left_out.append("threatexchange (pip install --group bench)")
+    if not _has_views():
+        left_out.append(f"initgate's view sets {', '.join(VIEWS)} (this version has none)")
+    return left_out
+
+
+# ── peers ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _peers() -> Iterator[Method]:
+    version = metadata.version("pdqhash")
+    yield Method(BASELINE, "pdq", 31, _rgb, _pdq, version)
+    yield Method("PDQ × 8", "pdq", 31, _rgb, _pdq_turned, version)
+    yield Method("pHash", "phash", 10, _rgb, _phash, metadata.version("imagehash"))
+    if util.find_spec("threatexchange") is not None:
+        version = metadata.version("threatexchange")
+        yield Method("threatexchange", "pdq", 31, bytes, _threatexchange, version)
+
+
+def _rgb(data: bytes) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(data)) as opened:
+        return np.asarray(opened.convert("RGB"))
+
+
+def _pdq(rgb: NDArray[np.uint8]) -> Codes:
+    return np.packbits(pdqhash.compute(rgb)[0])[None]
+
+
+def _pdq_turned(rgb: NDArray[np.uint8]) -> Codes:
+    return np.stack([np.frombuffer(code, np.uint8) for _, code, _ in pdq.orientations(rgb)])
+
+
+def _phash(rgb: NDArray[np.uint8]) -> Codes:
+    return np.packbits(imagehash.phash(Image.fromarray(rgb)).hash.flatten())[None]
+
+
+_ENTRY: dict[str, Callable[[NDArray[np.uint8]], Codes]] = {"pdq": _pdq, "phash": _phash}
+
+
+def _threatexchange(data: bytes) -> Codes:
+    """Its eight rotations of the file and of what its unletterboxing leaves, at its threshold 15."""
+    from threatexchange.content_type.photo import PhotoContent  # noqa: PLC0415  # optional
+    from threatexchange.signal_type.pdq.signal import PdqSignal  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "query")
+        path.write_bytes(data)
+        trimmed = PhotoContent.unletterbox(path, 15)
+    made = [
+        PdqSignal.hash_from_bytes(turned)
+        for file in (data, trimmed)
+        for turned in PhotoContent.all_simple_rotations(file).values()
+    ]
+    # It gives pictures of a quality below 50 no hash.
+    return _stacked(bytes.fromhex(one) for one in made if one)
+
+
+def _stacked(codes: Iterable[bytes]) -> Codes:
+    return np.frombuffer(b"".join(codes), np.uint8).reshape(-1, _BITS["pdq"] // 8)
+
+
+# ── initgate ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _initgate() -> Iterator[Method]:
+    read = partial(decode, limits=Limits())
+    version = _source_digest()
+    if _has_views():
+        for views in VIEWS:
+            codes = partial(_viewed, views=views)
+            yield Method(views, "pdq", Algorithm.PDQ.default_threshold, read, codes, version)
+    else:
+        yield Method("initgate", "pdq", Algorithm.PDQ.default_threshold, read, _gate, version)
+
+
+def _has_views() -> bool:
+    return hasattr(hashing, "hash_picture")
+
+
+def _viewed(picture: Any, *, views: str) -> Codes:
+    made = hashing.hash_picture(picture, [Algorithm.PDQ], views=views)
+    return _stacked(one.code for one in made)
+
+
+def _gate(picture: Any) -> Codes:
+    from initgate.gate import _hash  # noqa: PLC0415  # before hash_picture there was this
+
+    return _stacked(one.code for one in _hash(picture, [Algorithm.PDQ]))
+
+
+def _source_digest() -> str:
+    """Of every module that can change a hash."""
+    package = Path(initgate.__file__).parent
+    paths = sorted(
+        path
+        for pattern in ("image.py", "model.py", "views*", "hashing")
+        for found in package.glob(pattern)
+        for path in ([found] if found.is_file() else found.rglob("*.py"))
+    )
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:12]
