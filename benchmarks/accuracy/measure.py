@@ -21,7 +21,6 @@ from edits import EDITS, Edit
 from numpy.typing import NDArray
 from photos import Codes, Split, load, photo_files, read_distractors
 
-
 _FIT = 50  # the PDQ quality that an entry must have
 
 
@@ -95,14 +94,20 @@ class Bench:
         folder = plan.data / "photos"
         self.files = photo_files(folder, plan.split)[: plan.photos]
         self.fillers = [load(path) for path in photo_files(folder, Split.FILLER)]
-        every = methods.available()
-        self.methods = [every[name] for name in plan.methods]
+        self.methods = [methods.named(name) for name in plan.methods]
         distractors = read_distractors(plan.data / "distractors.npz")
         others = [path for path in photo_files(folder, plan.split) if path not in set(self.files)]
         self.listed: dict[str, Codes] = {}
         for space in {method.space for method in self.methods}:
-            made = _entries(space, [path.read_bytes() for path in self.files + others])
+            made = self._listed(space, [path.read_bytes() for path in self.files + others])
             self.listed[space] = np.concatenate([made, distractors[space]])
+
+    def _listed(self, space: str, files: Sequence[bytes]) -> Codes:
+        kept = (self.plan.cache / "listed" / digest(space, *files)).with_suffix(".npy")
+        if not kept.exists():
+            made = _entries(space, files)
+            _keep(kept, lambda to: np.save(to, made))
+        return np.load(kept)
 
     def edit(self, edit: Edit) -> dict[str, Outcome]:
         """What every method makes of an edit."""

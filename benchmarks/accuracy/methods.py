@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import initgate
-from initgate import hashing
-from initgate.hashing import pdq
+from initgate.hashing import hash_views, pdq
 from initgate.image import Limits, decode
-from initgate.model import Algorithm
+from initgate.model import Algorithm, Family, Picture
+from initgate.views import FAST, STANDARD, THOROUGH, views
 
 Codes = NDArray[np.uint8]
 
 BASELINE = "PDQ"
 """The method whose false-match rate the others are held to."""
 
-VIEWS = ("fast", "standard", "thorough")
+VIEW_SETS = {"fast": FAST, "standard": STANDARD, "thorough": THOROUGH}
+"""initgate's own methods."""
+
+_FAMILIES = "views="
 
 _BITS = {"pdq": 256, "phash": 64}
 
@@ -75,14 +78,28 @@ def available() -> dict[str, Method]:
     return {method.name: method for method in (*_peers(), *_initgate())}
 
 
+def named(name: str) -> Method:
+    """A method by its name, or initgate with some families of views: ``views=``, then their names.
+
+    Args:
+        name: For instance ``"PDQ"``, ``"standard"``, ``"views=negative,squeezed"``; nothing after
+            the equals sign is the picture as it is.
+    """
+    if name.startswith(_FAMILIES):
+        chosen = filter(None, name.removeprefix(_FAMILIES).split(","))
+        return _viewed(name, frozenset(map(Family, chosen)))
+    known = available()
+    if name not in known:
+        families = ",".join(Family)
+        raise SystemExit(f"{name}: none of {', '.join(known)}, nor {_FAMILIES} and of {families}")
+    return known[name]
+
+
 def missing() -> list[str]:
     """What is left out here, and how to get it."""
-    left_out = []
     if util.find_spec("threatexchange") is None:
-        left_out.append("threatexchange (pip install --group bench)")
-    if not _has_views():
-        left_out.append(f"initgate's view sets {', '.join(VIEWS)} (this version has none)")
-    return left_out
+        return ["threatexchange (pip install --group bench)"]
+    return []
 
 
 # ── peers ─────────────────────────────────────────────────────────────────────────────────────
@@ -119,7 +136,7 @@ _ENTRY: dict[str, Callable[[NDArray[np.uint8]], Codes]] = {"pdq": _pdq, "phash":
 
 
 def _threatexchange(data: bytes) -> Codes:
-    """Its eight rotations of the file and of what its unletterboxing leaves, at its threshold 15."""
+    """Its eight rotations of the file and of what its unletterboxing (at 15) leaves."""
     from threatexchange.content_type.photo import PhotoContent  # noqa: PLC0415  # optional
     from threatexchange.signal_type.pdq.signal import PdqSignal  # noqa: PLC0415
 
@@ -144,31 +161,27 @@ def _stacked(codes: Iterable[bytes]) -> Codes:
 
 
 def _initgate() -> Iterator[Method]:
-    read = partial(decode, limits=Limits())
-    version = _source_digest()
-    if _has_views():
-        for views in VIEWS:
-            codes = partial(_viewed, views=views)
-            yield Method(views, "pdq", Algorithm.PDQ.default_threshold, read, codes, version)
-    else:
-        yield Method("initgate", "pdq", Algorithm.PDQ.default_threshold, read, _gate, version)
+    yield from (_viewed(name, families) for name, families in VIEW_SETS.items())
 
 
-def _has_views() -> bool:
-    return hasattr(hashing, "hash_picture")
+def _viewed(name: str, families: Collection[Family]) -> Method:
+    """What the gate looks up with some families of views."""
+    return Method(
+        name,
+        "pdq",
+        Algorithm.PDQ.default_threshold,
+        partial(decode, limits=Limits()),
+        partial(_hash_views, families=families),
+        _source_digest(),
+    )
 
 
-def _viewed(picture: Any, *, views: str) -> Codes:
-    made = hashing.hash_picture(picture, [Algorithm.PDQ], views=views)
+def _hash_views(picture: Picture, *, families: Collection[Family]) -> Codes:
+    made = hash_views(views(picture, families), [Algorithm.PDQ])
     return _stacked(one.code for one in made)
 
 
-def _gate(picture: Any) -> Codes:
-    from initgate.gate import _hash  # noqa: PLC0415  # before hash_picture there was this
-
-    return _stacked(one.code for one in _hash(picture, [Algorithm.PDQ]))
-
-
+@cache
 def _source_digest() -> str:
     """Of every module that can change a hash."""
     package = Path(initgate.__file__).parent

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Counts = NDArray[np.int64]
 
 _TAIL_SHARE = 1e-5  # of all pairs: the nearest ones, which a tail is fitted to
-_FEWEST = 30  # pairs that a fit needs
+_FEWEST = 50  # pairs that a fit needs
 _RESAMPLES = 2000
 
 # PDQ among pictures of one subject and one composition (33,348 pictures of whale flukes, 5.6·10⁸
@@ -48,7 +48,7 @@ class Tail:
             counts: Pairs at each distance.
         """
         within = np.cumsum(counts)
-        limits = np.flatnonzero(within <= max(_TAIL_SHARE * within[-1], _FEWEST * 1.5))
+        limits = np.flatnonzero(within <= max(_TAIL_SHARE * within[-1], 2 * _FEWEST))
         limit = int(limits[-1]) // 2 * 2 if limits.size else 0
         pairs = int(within[limit])
         if pairs < _FEWEST:

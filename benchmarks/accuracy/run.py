@@ -132,7 +132,7 @@ def main() -> None:
         if not (arguments.data / needed).exists():
             raise SystemExit(f"{arguments.data / needed}: not there; give its folder with --data")
     own, others = _chosen(arguments)
-    names = arguments.method or list(methods.available())
+    names = [methods.named(name).name for name in arguments.method or methods.available()]
     plan = Plan(
         arguments.data,
         Split(arguments.split),
@@ -144,10 +144,11 @@ def main() -> None:
     for line in [*methods.missing(), *libraries.missing()]:
         console.print(f"left out: {line}", highlight=False)
     paths = _drawn(arguments)
+    bench = Bench(plan)
     with _pool(plan, arguments.jobs) as pool, Progress(console=console, transient=True) as progress:
         outcomes = measure_all(pool, [*own, *others], progress)
-        drawn = negatives.run(pool, Bench(plan), paths, progress) if paths else {}
-    report = _report(plan, outcomes, own, others, arguments, console)
+        drawn = negatives.run(pool, bench, paths, progress) if paths else {}
+    report = _report(bench, outcomes, (own, others), arguments, console)
     if drawn:
         report["drawn"] = drawn
         console.print(*negatives.tables(drawn))
@@ -165,7 +166,11 @@ def _parse() -> argparse.Namespace:
     add("--photos", type=int, default=10_000, help="at most so many of them")
     add("--group", action="append", help="only these edits; may be given several times")
     add("--edit", action="append", help="only this edit; may be given several times")
-    add("--method", action="append", help="only this method; may be given several times")
+    add(
+        "--method",
+        action="append",
+        help="only this method; may be given several times; views=FAMILY,FAMILY for some views",
+    )
     add("--no-libraries", action="store_true", help="leave the libraries' edits out")
     add("--no-drawn", action="store_true", help="leave the drawn negatives out")
     add("--drawn", type=Path, help="a folder of them, named FAMILY-NUMBER.SUFFIX")
@@ -179,6 +184,8 @@ def _parse() -> argparse.Namespace:
     add("--width", type=int, default=None, help="columns of the tables")
     arguments = parser.parse_args()
     arguments.peers = [str(Path(folder).resolve()) for folder in arguments.peers]
+    if arguments.group or arguments.edit:  # somebody works at a detector
+        arguments.no_times = arguments.no_drawn = True
     if arguments.quick:
         arguments.photos = min(arguments.photos, 12)
     return arguments
@@ -202,8 +209,8 @@ def _chosen(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
 
 
 def _drawn(arguments: argparse.Namespace) -> list[Path]:
-    """The drawn negatives, unless only some edits are asked for."""
-    if arguments.no_drawn or arguments.group or arguments.edit:
+    """The drawn negatives, unless they are not asked for."""
+    if arguments.no_drawn:
         return []
     each = 2 if arguments.quick else arguments.each
     return negatives.files(arguments.drawn, ROOT, arguments.cache, each=each)
@@ -233,15 +240,14 @@ def measure_all(
 
 
 def _report(
-    plan: Plan,
+    bench: Bench,
     outcomes: Mapping[str, Mapping[str, Outcome]],
-    own: Sequence[str],
-    others: Sequence[str],
+    names: tuple[Sequence[str], Sequence[str]],
     arguments: argparse.Namespace,
     console: Console,
 ) -> dict[str, Any]:
     """Prints the tables, draws the plots, and gives the same as JSON."""
-    bench = Bench(plan)
+    own, others = names
     results = {
         m.name: Result.of(m, [outcomes[n][m.name] for n in own]) for m in bench.methods if own
     }
@@ -249,7 +255,7 @@ def _report(
         name: Errors.of(result, results.get(methods.BASELINE)) for name, result in results.items()
     }
     report: dict[str, Any] = {
-        "split": plan.split.value,
+        "split": bench.plan.split.value,
         "photos": [path.name for path in bench.files],
         "listed": {space: len(codes) for space, codes in bench.listed.items()},
         "edits": {name: str(measure.by_name()[name]) for name in (*own, *others)},
@@ -369,7 +375,7 @@ def lost(
     seen = baseline.found(baseline.method.threshold)
     told = {}
     for name, result in results.items():
-        if name in (*methods.VIEWS, "initgate"):
+        if name in methods.VIEW_SETS or name.startswith("views="):
             gone = seen & ~result.found(result.method.threshold)
             told[name] = {
                 names[row]: [photos[at] for at in np.flatnonzero(gone[row])]
