@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test dev lint types arch bench docs check clean
+.PHONY: demo test dev lint types arch bench bench-accuracy docs check clean
 
 demo: $(READY)  ## show the gate at work
 	$(BIN)/initgate demo
@@ -29,6 +29,9 @@ types: $(READY)  ## mypy, strict
 
 arch: $(READY)  ## who may import whom
 	$(BIN)/lint-imports
+
+bench-accuracy: $(READY)  ## what is recognised, and what by mistake
+	$(BIN)/python benchmarks/accuracy/run.py
 
 docs: $(READY)  ## documentation against the code, sample lists against their photos
 	$(BIN)/python -m pytest -q tests/test_docs.py

@@ -48,7 +48,7 @@ class Tail:
             counts: Pairs at each distance.
         """
         within = np.cumsum(counts)
-        limits = np.flatnonzero(within <= max(_TAIL_SHARE * within[-1], 2 * _FEWEST))
+        limits = np.flatnonzero(within <= _TAIL_SHARE * within[-1])
         limit = int(limits[-1]) // 2 * 2 if limits.size else 0
         pairs = int(within[limit])
         if pairs < _FEWEST:

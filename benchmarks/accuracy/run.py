@@ -40,6 +40,8 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("INITGATE_SHARED_DATA") or ROOT.parent / "shared/data")
 LIST_SIZES = (10**6, 10**7)
+_CUSTOMARY = "Recall at the customary threshold"
+_EQUAL = "Recall at the false-match rate of PDQ at its customary threshold"
 COLOURS = ("#bbbbbb", "#66ccee", "#ccbb44", "#aa3377", "#4477aa", "#228833", "#ee6677")
 
 
@@ -143,6 +145,7 @@ def main() -> None:
     )
     for line in [*methods.missing(), *libraries.missing()]:
         console.print(f"left out: {line}", highlight=False)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     paths = _drawn(arguments)
     bench = Bench(plan)
     with _pool(plan, arguments.jobs) as pool, Progress(console=console, transient=True) as progress:
@@ -152,7 +155,6 @@ def main() -> None:
     if drawn:
         report["drawn"] = drawn
         console.print(*negatives.tables(drawn))
-    arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "results.json").write_text(json.dumps(report, indent=1) + "\n")
     console.print(f"written: {arguments.out}", highlight=False)
 
@@ -184,7 +186,8 @@ def _parse() -> argparse.Namespace:
     add("--width", type=int, default=None, help="columns of the tables")
     arguments = parser.parse_args()
     arguments.peers = [str(Path(folder).resolve()) for folder in arguments.peers]
-    if arguments.group or arguments.edit:  # somebody works at a detector
+    arguments.is_part = bool(arguments.group or arguments.edit)  # somebody works at a detector
+    if arguments.is_part:
         arguments.no_times = arguments.no_drawn = True
     if arguments.quick:
         arguments.photos = min(arguments.photos, 12)
@@ -266,16 +269,12 @@ def _report(
         report["times"] = times
     if own:
         groups = _grouped(own)
-        console.print(
-            recall_table(
-                "Recall at the customary threshold", results, errors, groups, times, equal=False
-            ),
-            recall_table(
-                "Recall at PDQ's false-match rate", results, errors, groups, times, equal=True
-            ),
-            error_table(results, errors),
-            alike_table(results, own),
-        )
+        told = [recall_table(_CUSTOMARY, results, errors, groups, times, equal=False)]
+        if any(error.equal is not None for error in errors.values()):
+            told.append(recall_table(_EQUAL, results, errors, groups, times, equal=True))
+        console.print(*told, error_table(results, errors))
+        if alike(results, own):
+            console.print(alike_table(results, own))
         report["recall"] = {
             name: recalls(result, errors[name], groups) for name, result in results.items()
         }
@@ -289,12 +288,11 @@ def _report(
             console.print(
                 f"[bold]{name}[/] loses what PDQ recognises: {told or 'nothing'}", highlight=False
             )
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        for suffix in ("svg", "png"):
-            plot_recall(report["recall"], groups).savefig(arguments.out / f"recall.{suffix}")
-            plot_curve(report["operating curve"]).savefig(
-                arguments.out / f"operating-curve.{suffix}"
-            )
+        if not arguments.is_part:
+            for suffix in ("svg", "png"):
+                plot_recall(report["recall"], groups).savefig(arguments.out / f"recall.{suffix}")
+                drawn = plot_curve(report["operating curve"])
+                drawn.savefig(arguments.out / f"operating-curve.{suffix}")
     if others:
         results_of_others = {
             m.name: Result.of(m, [outcomes[n][m.name] for n in others]) for m in bench.methods
@@ -312,7 +310,7 @@ def _report(
         }
         report["libraries, per edit"] = per_edit(results_of_others, others)
         console.print(per_edit_table(report["libraries, per edit"]))
-    if len(own) == 1 or (arguments.group and own):
+    if arguments.is_part and own:
         console.print(per_edit_table(report["per edit"]))
     return report
 
