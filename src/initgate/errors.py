@@ -29,12 +29,15 @@ class ListRejected(InitgateError, ValueError):
     Args:
         reason: What is wrong and how to mend it.
         source: The file or list the bytes came from.
-        record: The line (CSV, JSONL: 1-based line number) at fault, if one is.
+        record: The number of the line or record at fault, from 1, if one is.
+        unit: What is counted: ``record`` in formats that have no lines.
     """
 
-    def __init__(self, reason: str, *, source: str = "", record: int | None = None) -> None:
+    def __init__(
+        self, reason: str, *, source: str = "", record: int | None = None, unit: str = "line"
+    ) -> None:
         where = ", ".join(
-            part for part in (source, f"line {record}" if record is not None else "") if part
+            part for part in (source, f"{unit} {record}" if record is not None else "") if part
         )
         super().__init__(f"{where}: {reason}" if where else reason)
         self.reason = reason
