@@ -1263,6 +1263,7 @@ def test_the_doctor_looks_at_everything(config: Path) -> None:
         "audit",
         "extra diffusers",
         "extra heif",
+        "extra lists",
     ]
     assert all(line.keys() == {"check", "state", "says"} for line in lines)
 

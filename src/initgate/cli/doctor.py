@@ -47,7 +47,11 @@ class _Finding:
     exit_code: int = 0
 
 
-_EXTRAS = {"diffusers": ("torch", "diffusers", "transformers"), "heif": ("pillow_heif",)}
+_EXTRAS = {
+    "diffusers": ("torch", "diffusers", "transformers"),
+    "heif": ("pillow_heif",),
+    "lists": ("ijson", "lxml"),
+}
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 
 

@@ -7,7 +7,9 @@ nested deeper than any format has them, spoil their record alone.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import BinaryIO, NoReturn, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -26,6 +28,11 @@ Numbered: TypeAlias = Iterator[tuple[int, dict[str, object] | BadRecord]]
 
 _CHUNK_BYTES = 1 << 16
 _MAX_DEPTH = 16
+
+# However low Python's own limit is set, it lets these pass. The C part of ijson must not meet it:
+# it would go on with an exception set.
+_MAX_DIGITS = 640
+_LONG_NUMBER = re.compile(rb"(?<![0-9])[0-9]{%d}" % (_MAX_DIGITS + 1))
 _ARRAY = object()
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -47,6 +54,7 @@ class Stream:
         self._file = file
         self._read = 0
         self._first = True
+        self._digits = b""  # that the next bytes may go on with
 
     def __iter__(self) -> Iterator[Event]:
         try:
@@ -57,8 +65,7 @@ class Stream:
             yield from ijson.basic_parse(self, buf_size=_CHUNK_BYTES)
         except ListRejected:
             raise
-        # Its C part wraps what goes wrong with a number of thousands of digits.
-        except (ijson.JSONError, ValueError, SystemError) as error:
+        except (ijson.JSONError, ValueError, ArithmeticError) as error:
             reason = str(error).partition("\n")[0].strip()
             raise ListRejected(f"no JSON: {reason}", source=self.source) from error
 
@@ -73,6 +80,10 @@ class Stream:
             self._first = False
             data = data.removeprefix(BOM) or self._file.read(size)
         self._read += len(data)
+        digits = self._digits + data
+        if _LONG_NUMBER.search(digits):
+            raise ListRejected(f"a number of more than {_MAX_DIGITS} digits", source=self.source)
+        self._digits = digits[-_MAX_DIGITS:]
         return data
 
     def has_record(self) -> None:
@@ -116,7 +127,7 @@ def array(file: BinaryIO, name: str, *, source: str) -> Numbered:
     events = iter(stream)
     first = next(events)
     path: Path = (None,) if first[0] == "start_array" else (name, None)
-    return records(stream, _again(first, events), path)
+    return records(stream, chain([first], events), path)
 
 
 def lines(file: BinaryIO, *, source: str) -> Numbered:
@@ -156,11 +167,6 @@ def fields(model: type[_Model], record: object) -> _Model:
 
 
 # ── Events become values ──────────────────────────────────────────────────────────────────────
-
-
-def _again(first: Event, events: Iterator[Event]) -> Iterator[Event]:
-    yield first
-    yield from events
 
 
 def _at(path: Path, first: Event, events: Iterator[Event]) -> Iterator[object]:

@@ -128,8 +128,8 @@ def _check_root(element: Element, source: str) -> None:
 
 
 def _name(element: Element) -> str:
-    tag_name: str = element.tag
-    return tag_name.rpartition("}")[2]
+    full: str = element.tag
+    return full.rpartition("}")[2]
 
 
 def _drop(element: Element) -> None:
@@ -205,19 +205,16 @@ def _feedback(item: Element, kind: str) -> Iterator[str]:
             for said in _children(group, f"{word}Feedback"):
                 if said.get("type", "").lower() not in {kind, ""}:
                     continue
-                for element in said.iter():
-                    if _name(element) == "member":
-                        members.add(element.get("id", ""))
-                    elif _name(element) == "reason" and element.get("name"):
-                        reasons[element.get("name", "")] = None
+                members |= {one.get("id", "") for one in said.iter("{*}member")}
+                reasons |= {one.get("name", ""): None for one in said.iter("{*}reason")}
         if members:
             yield tag("feedback", f"{word}={len(members)}")
-        for reason in reasons:
+        for reason in filter(None, reasons):
             yield tag("reason", reason)
 
 
 def _children(item: Element, name: str) -> list[Element]:
-    return [element for element in item if _name(element) == name]
+    return list(item.iterchildren(f"{{*}}{name}"))
 
 
 def _only(item: Element, name: str) -> Element:

@@ -1,4 +1,4 @@
-"""The hash list of Tech Against Terrorism: an answer of its interface, or its records alone: JSON."""
+"""Tech Against Terrorism's hash list: an answer of its interface, or the records alone: JSON."""
 
 from __future__ import annotations
 

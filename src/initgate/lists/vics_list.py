@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Annotated, BinaryIO
 
 from pydantic import BaseModel, BeforeValidator, Field
@@ -111,11 +112,7 @@ def _media(file: BinaryIO, source: str, country: str) -> Numbered:
             source=source,
         )
 
-    def rest() -> Iterator[tuple[str, object]]:
-        yield start
-        yield from events
-
-    yield from records(stream, rest(), _PATHS[found[2]])
+    yield from records(stream, chain([start], events), _PATHS[found[2]])
 
 
 def _records(media: _Media, categories: Mapping[int, str]) -> Iterator[Held]:
