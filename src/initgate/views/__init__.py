@@ -12,8 +12,10 @@ from dataclasses import replace
 from initgate.model import Family, Picture, View
 from initgate.views.looks import Look, looks
 from initgate.views.squeezed import squeezed
+from initgate.views.trimmed import trimmed
 
 _FINDERS: dict[Family, Callable[[Look], Iterator[View]]] = {
+    Family.TRIMMED: trimmed,
     Family.SQUEEZED: squeezed,
 }
 
