@@ -18,7 +18,8 @@ from initgate.image import to_grey
 from initgate.model import Box, Levels, View
 from initgate.views.looks import Look
 
-_SIDE = 256  # pixels of the shorter side that lines are sought on
+# Pixels of the shorter side that lines are sought on; the fewer, the less there is of noise.
+_SIDES = (256, 64)
 _LEAST = 32  # of a side, below which nothing is sought
 _SLENDER = 16  # sides in a ratio beyond this hold no picture worth the time
 
@@ -36,17 +37,29 @@ _BLUR = 2  # pixels over which an enlarged picture's edge spreads
 
 _LINES = 3  # candidates a side
 _VIEWS = 4
+_DEPTH = 3  # borders around each other
+_DOUBT = 0.25  # of the score: choices further below the best are no views
 
 
 class _Line(NamedTuple):
-    """Where a border may end, in pixels from its side, and how sure that is."""
+    """How many pixels a border may take, with the one in which it ends, and how sure that is."""
 
     at: int
     score: float
 
 
+_NONE = _Line(0, _FIRM)
+
+
 _Sides: TypeAlias = list[list[_Line]]
 """Candidates for the top, left, bottom and right, best first."""
+
+
+class _Choice(NamedTuple):
+    """What may remain of a plane, in its pixels, and how sure that is."""
+
+    box: Box
+    score: float
 
 
 def trimmed(look: Look) -> Iterator[View]:
@@ -55,18 +68,51 @@ def trimmed(look: Look) -> Iterator[View]:
     Args:
         look: The picture.
     """
-    grey, scale = look.grey(_SIDE)
-    if min(grey.shape) < _LEAST or max(grey.shape) > _SLENDER * min(grey.shape):
+    height, width = look.full
+    if max(height, width) > _SLENDER * min(height, width):
         return
+    boxes: list[Box] = []
+    for side in _SIDES:
+        grey, scale = look.grey(side)
+        if min(grey.shape) < _LEAST:
+            return
+        for choice in _peeled(grey):
+            box = _placed(look, choice.box, scale, grey.shape)
+            if not any(_alike(box, other) for other in boxes):
+                boxes.append(box)
+        if boxes:
+            break
+    for box in boxes[:_VIEWS]:
+        yield look.part("trimmed", box)
+
+
+def _peeled(grey: Levels) -> list[_Choice]:
+    """What may remain, border by border from without; the likeliest of each, then the others."""
     down, across = _steps(grey), _steps(grey.T).T
-    height, width = grey.shape
-    found = _sides(down, across, (0, 0, height, width), _LOOSE)
-    if not any(found):
-        return
-    first = [lines[0].at if lines else 0 for lines in found]
-    found = _sides(down, across, _inside(first, height, width), _FIRM)
-    for ends in _likeliest(found, height, width):
-        yield look.part("trimmed", _placed(look, ends, scale, _inside(ends, height, width)))
+    box = (0, 0, *grey.shape)
+    likeliest: list[_Choice] = []
+    others: list[_Choice] = []
+    for _ in range(_DEPTH):
+        choices = _within(down, across, box)
+        if not choices:
+            break
+        likeliest.append(choices[0])
+        others.extend(choices[1:])
+        box = choices[0].box
+    return likeliest + others
+
+
+def _within(down: Levels, across: Levels, box: Box) -> list[_Choice]:
+    """What may remain of a box, likeliest first."""
+    loose = _likeliest(_sides(down, across, box, box, _LOOSE), box)
+    if not loose:
+        return []
+    return _likeliest(_sides(down, across, box, loose[0].box, _FIRM), box)
+
+
+def _alike(box: Box, other: Box) -> bool:
+    """Whether two boxes are the same to a pixel or two."""
+    return all(abs(a - b) <= 2 for a, b in zip(box, other, strict=True))
 
 
 def _steps(plane: Levels) -> Levels:
@@ -77,17 +123,12 @@ def _steps(plane: Levels) -> Levels:
     return steps
 
 
-def _inside(ends: list[int], height: int, width: int) -> Box:
-    """What remains when so many pixels are taken from the top, left, bottom and right."""
-    top, left, bottom, right = ends
-    return top, left, height - bottom, width - right
-
-
-def _sides(down: Levels, across: Levels, box: Box, least: float) -> _Sides:
-    """Lines along the four sides, judged by their pixels within a box."""
+def _sides(down: Levels, across: Levels, box: Box, part: Box, least: float) -> _Sides:
+    """Lines along the four sides of a box, judged by their pixels within a part of it."""
     top, left, bottom, right = box
-    rows = _both_ends(down[:, left:right], across[:, left:right], least)
-    columns = _both_ends(across[top:bottom].T, down[top:bottom].T, least)
+    first, start, last, end = part
+    rows = _both_ends(down[top:bottom, start:end], across[top:bottom, start:end], least)
+    columns = _both_ends(across[first:last, left:right].T, down[first:last, left:right].T, least)
     return [rows[0], columns[0], rows[1], columns[1]]
 
 
@@ -119,9 +160,10 @@ def _lines(
     calm[1:] = np.maximum(calm[1:], busy[:-1])
     outside = np.zeros(deepest)
     outside[1:] = np.cumsum(busy[:-1]) / np.arange(1, deepest)
-    is_line = (jump >= least) & (calm <= _QUIET) & (outside <= _BUSY)
+    is_line = np.arange(deepest) > 0
+    is_line &= (jump >= least) & (calm <= _QUIET) & (outside <= _BUSY)
     for at in np.flatnonzero(is_line):
-        yield _Line(int(at), float(jump[at] - calm[at] - outside[at]))
+        yield _Line(int(at) + 1, float(jump[at] - calm[at] - outside[at]))
 
 
 def _apart(lines: list[_Line]) -> list[_Line]:
@@ -133,39 +175,46 @@ def _apart(lines: list[_Line]) -> list[_Line]:
     return kept[:_LINES]
 
 
-def _likeliest(found: _Sides, height: int, width: int) -> list[list[int]]:
-    """The best choices of a line, or none, for each side."""
+def _likeliest(found: _Sides, box: Box) -> list[_Choice]:
+    """The best choices of a line, or none, for each side of a box."""
+    top, left, bottom, right = box
+    height, width = bottom - top, right - left
     choices = []
-    for chosen in product(*[[*lines, _Line(0, _FIRM)] for lines in found]):
-        ends = [line.at for line in chosen]
-        top, left, bottom, right = _inside(ends, height, width)
-        if any(ends) and bottom - top >= _REST * height and right - left >= _REST * width:
-            choices.append((sum(line.score for line in chosen), ends))
-    choices.sort(key=lambda choice: -choice[0])
-    return [ends for _, ends in choices[:_VIEWS]]
+    for lines in product(*[[*lines, _NONE] for lines in found]):
+        cut = [line.at for line in lines]
+        rest = (top + cut[0], left + cut[1], bottom - cut[2], right - cut[3])
+        if (
+            any(cut)
+            and rest[2] - rest[0] >= _REST * height
+            and rest[3] - rest[1] >= _REST * width
+        ):
+            choices.append(_Choice(rest, sum(line.score for line in lines)))
+    choices.sort(key=lambda choice: -choice.score)
+    return [choice for choice in choices[:_VIEWS] if choice.score >= choices[0].score - _DOUBT]
 
 
-def _placed(look: Look, ends: list[int], scale: int, box: Box) -> Box:
-    """The box in full pixels, its edges placed on the finest plane there is.
+def _placed(look: Look, box: Box, scale: int, shape: tuple[int, ...]) -> Box:
+    """A box in full pixels, its edges placed on the finest plane there is.
 
     Args:
         look: The picture.
-        ends: How many shrunk pixels each side lost; 0 leaves it where it is.
+        box: In shrunk pixels. Where it ends within the plane, a step is in the next pixel.
         scale: What each of them stands for.
-        box: What remains, in shrunk pixels.
+        shape: The plane's.
     """
     fine = look.scale
     wide = scale // fine
     top, left, bottom, right = (side * wide for side in box)
     placed = [0, 0, *look.full]
-    for side, end in enumerate(ends):
-        if end == 0:
+    for side, whole in enumerate((0, 0, *shape)):
+        if box[side] == whole:
             continue
-        at = box[side] if side < 2 else box[side] - 1  # the pixel in whose middle the step is
+        at = box[side] - 1 if whole == 0 else box[side]
         near = slice(max(0, (at - 1) * wide), (at + 2) * wide)
-        strip = look.levels[near, left:right] if side % 2 == 0 else look.levels[top:bottom, near]
+        is_row = side % 2 == 0
+        strip = look.levels[near, left:right] if is_row else look.levels[top:bottom, near]
         grey = to_grey(strip)
-        placed[side] = (near.start + _edge(grey if side % 2 == 0 else grey.T)) * fine
+        placed[side] = (near.start + _edge(grey if is_row else grey.T)) * fine
     return placed[0], placed[1], placed[2], placed[3]
 
 
