@@ -18,8 +18,9 @@ from initgate.image import to_grey
 from initgate.model import Box, Levels, View
 from initgate.views.looks import Look
 
-# Pixels of the shorter side that lines are sought on; the fewer, the less there is of noise.
-_SIDES = (256, 64)
+_SIDE = 256  # pixels of the shorter side that lines are sought on
+_COARSER = 4  # times fewer, for borders with noise or a texture
+_SURER = 0.2  # of the score: what these lines must be ahead
 _LEAST = 32  # of a side, below which nothing is sought
 _SLENDER = 16  # sides in a ratio beyond this hold no picture worth the time
 
@@ -51,6 +52,8 @@ class _Line(NamedTuple):
 _NONE = _Line(0, _FIRM)
 
 
+Shares: TypeAlias = NDArray[np.float32]
+
 _Sides: TypeAlias = list[list[_Line]]
 """Candidates for the top, left, bottom and right, best first."""
 
@@ -71,17 +74,19 @@ def trimmed(look: Look) -> Iterator[View]:
     height, width = look.full
     if max(height, width) > _SLENDER * min(height, width):
         return
+    grey, scale = look.grey(_SIDE)
+    if min(grey.shape) < _LEAST:
+        return
+    choices = _peeled(grey)
+    coarse = to_grey(grey, _COARSER)
+    others = _peeled(coarse) if min(coarse.shape) >= _LEAST else []
+    if others and (not choices or others[0].score > choices[0].score + _SURER):
+        choices, grey, scale = others, coarse, scale * _COARSER
     boxes: list[Box] = []
-    for side in _SIDES:
-        grey, scale = look.grey(side)
-        if min(grey.shape) < _LEAST:
-            return
-        for choice in _peeled(grey):
-            box = _placed(look, choice.box, scale, grey.shape)
-            if not any(_alike(box, other) for other in boxes):
-                boxes.append(box)
-        if boxes:
-            break
+    for choice in choices:
+        box = _placed(look, choice.box, scale, grey.shape)
+        if not any(_alike(box, other) for other in boxes):
+            boxes.append(box)
     for box in boxes[:_VIEWS]:
         yield look.part("trimmed", box)
 
@@ -127,25 +132,35 @@ def _sides(down: Levels, across: Levels, box: Box, part: Box, least: float) -> _
     """Lines along the four sides of a box, judged by their pixels within a part of it."""
     top, left, bottom, right = box
     first, start, last, end = part
-    rows = _both_ends(down[top:bottom, start:end], across[top:bottom, start:end], least)
-    columns = _both_ends(across[first:last, left:right].T, down[first:last, left:right].T, least)
+    rows = _both_ends(down[top:bottom, start:end], across[top:bottom, start:end], 1, least)
+    columns = _both_ends(across[first:last, left:right], down[first:last, left:right], 0, least)
     return [rows[0], columns[0], rows[1], columns[1]]
 
 
-def _both_ends(steps: Levels, along: Levels, least: float) -> tuple[list[_Line], list[_Line]]:
-    """Lines near the first row, and near the last, at each size of a step."""
-    ends: tuple[list[_Line], list[_Line]] = [], []
+def _both_ends(steps: Levels, along: Levels, axis: int, least: float) -> list[list[_Line]]:
+    """Lines near the first row, and near the last, at each size of a step.
+
+    Args:
+        steps: How far the pixels beside each differ, across the lines.
+        along: The same along the lines.
+        axis: That of the lines: 1 for rows, 0 for columns.
+        least: Share of a line that must step.
+    """
+    ends: list[list[_Line]] = [[], []]
     for step in _STEPS:
-        jump = np.count_nonzero(steps > step, axis=1) / steps.shape[1]
-        busy = np.count_nonzero(along > step, axis=1) / steps.shape[1]
+        jump, busy = _share(steps, step, axis), _share(along, step, axis)
         ends[0].extend(_lines(jump, busy, least))
         ends[1].extend(_lines(jump[::-1], busy[::-1], least))
-    return _apart(ends[0]), _apart(ends[1])
+    return [_apart(lines) for lines in ends]
 
 
-def _lines(
-    jump: NDArray[np.float64], busy: NDArray[np.float64], least: float
-) -> Iterator[_Line]:
+def _share(steps: Levels, step: int, axis: int) -> Shares:
+    """The share of each line's pixels that exceed a step."""
+    counts = np.add.reduce((steps > step).view(np.uint8), axis=axis, dtype=np.uint16)
+    return counts / np.float32(steps.shape[axis])
+
+
+def _lines(jump: Shares, busy: Shares, least: float) -> Iterator[_Line]:
     """Lines at which a border may end that begins with the first row.
 
     Args:
@@ -154,16 +169,19 @@ def _lines(
         least: Share that must step at a line.
     """
     deepest = int(len(jump) * _DEEPEST)
+    beyond = jump[3:]
     jump, busy = jump[:deepest], busy[:deepest]
+    if not (jump >= least).any():
+        return
     calm = np.zeros(deepest)
     calm[3:] = np.minimum(jump[1:-2], jump[:-3])
     calm[1:] = np.maximum(calm[1:], busy[:-1])
     outside = np.zeros(deepest)
     outside[1:] = np.cumsum(busy[:-1]) / np.arange(1, deepest)
-    is_line = np.arange(deepest) > 0
-    is_line &= (jump >= least) & (calm <= _QUIET) & (outside <= _BUSY)
-    for at in np.flatnonzero(is_line):
-        yield _Line(int(at) + 1, float(jump[at] - calm[at] - outside[at]))
+    is_line = (jump >= least) & (calm <= _QUIET) & (outside <= _BUSY)
+    for at in np.flatnonzero(is_line[1:]) + 1:
+        ramp = 2 * max(0.0, beyond[at] - 0.75)
+        yield _Line(int(at) + 1, float(jump[at] - calm[at] - outside[at] - ramp))
 
 
 def _apart(lines: list[_Line]) -> list[_Line]:
