@@ -27,9 +27,11 @@ _SLENDER = 16  # sides in a ratio beyond this hold no picture worth the time
 _STEPS = (5, 14, 32)  # levels that count as a step: faint, plain, and beside noise
 
 _QUIET = 0.15  # share of pixels that may step in the strip beside a line
-_BUSY = 0.25  # the same outside on the whole, where a text may stand
+_BUSY = 0.4  # the same outside on the whole, where a text may stand
 _LOOSE = 0.35  # share of the line that steps, while its ends are unknown
 _FIRM = 0.5
+_FAINT = 0.2  # the same beside what has no texture and no text, if less steps behind the line
+_SPOTLESS = 0.01  # share that may step there
 _DEEPEST = 0.6  # of the picture that one border may take
 _REST = 0.2  # of the picture that remains between two
 _CLEAR = 40  # levels; a higher step counts no more when an edge is placed
@@ -77,17 +79,18 @@ def trimmed(look: Look) -> Iterator[View]:
     grey, scale = look.grey(_SIDE)
     if min(grey.shape) < _LEAST:
         return
-    choices = _peeled(grey)
+    choices = [(choice, grey, scale) for choice in _peeled(grey)]
     coarse = to_grey(grey, _COARSER)
-    others = _peeled(coarse) if min(coarse.shape) >= _LEAST else []
-    if others and (not choices or others[0].score > choices[0].score + _SURER):
-        choices, grey, scale = others, coarse, scale * _COARSER
+    if min(coarse.shape) >= _LEAST:
+        others = [(choice, coarse, scale * _COARSER) for choice in _peeled(coarse)]
+        if others and (not choices or others[0][0].score > choices[0][0].score + _SURER):
+            choices = others + choices
     boxes: list[Box] = []
-    for choice in choices:
-        box = _placed(look, choice.box, scale, grey.shape)
-        if not any(_alike(box, other) for other in boxes):
+    for choice, plane, wide in choices:
+        box = _placed(look, choice.box, wide, plane.shape)
+        if len(boxes) < _VIEWS and not any(_alike(box, other) for other in boxes):
             boxes.append(box)
-    for box in boxes[:_VIEWS]:
+    for box in boxes:
         yield look.part("trimmed", box)
 
 
@@ -171,7 +174,7 @@ def _lines(jump: Shares, busy: Shares, least: float) -> Iterator[_Line]:
     deepest = int(len(jump) * _DEEPEST)
     beyond = jump[3:]
     jump, busy = jump[:deepest], busy[:deepest]
-    if not (jump >= least).any():
+    if not (jump >= _FAINT).any():
         return
     calm = np.zeros(deepest)
     calm[3:] = np.minimum(jump[1:-2], jump[:-3])
@@ -179,9 +182,15 @@ def _lines(jump: Shares, busy: Shares, least: float) -> Iterator[_Line]:
     outside = np.zeros(deepest)
     outside[1:] = np.cumsum(busy[:-1]) / np.arange(1, deepest)
     is_line = (jump >= least) & (calm <= _QUIET) & (outside <= _BUSY)
+    is_line |= (
+        (jump >= _FAINT)
+        & (np.maximum(calm, outside) <= _SPOTLESS)
+        & (beyond[:deepest] <= jump / 2)
+    )
     for at in np.flatnonzero(is_line[1:]) + 1:
         ramp = 2 * max(0.0, beyond[at] - 0.75)
-        yield _Line(int(at) + 1, float(jump[at] - calm[at] - outside[at] - ramp))
+        score = jump[at] - calm[at] - outside[at] / 2 - ramp
+        yield _Line(int(at) + 1, max(float(score), _FIRM + 0.1))
 
 
 def _apart(lines: list[_Line]) -> list[_Line]:
