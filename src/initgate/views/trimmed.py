@@ -40,6 +40,11 @@ _BLUR = 2  # pixels over which an enlarged picture's edge spreads
 
 _LINES = 3  # candidates a side
 _VIEWS = 4
+_ROUNDED = 0.02  # of the shorter side: least radius of a corner
+_CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
+_ROUND = 3  # corners that must have it
+_ALIKE = 12  # levels by which a corner's ground differs from its first pixel
+_AGREED = 0.75  # share of a corner's ground, and of the quarter circle's outside, that coincide
 _DEPTH = 3  # borders around each other
 _DOUBT = 0.25  # of the score: choices further below the best are no views
 
@@ -90,8 +95,12 @@ def trimmed(look: Look) -> Iterator[View]:
         box = _placed(look, choice.box, wide, plane.shape)
         if len(boxes) < _VIEWS and not any(_alike(box, other) for other in boxes):
             boxes.append(box)
-    for box in boxes:
-        yield look.part("trimmed", box)
+    for box in [(0, 0, *look.full), *boxes]:
+        filled = _filled(grey, tuple(round(side / scale) for side in box))
+        if filled is not None:
+            yield View(f"{look.name}, trimmed", filled, look.full, scale, box)
+        elif box in boxes:
+            yield look.part("trimmed", box)
 
 
 def _peeled(grey: Levels) -> list[_Choice]:
@@ -256,3 +265,50 @@ def _edge(strip: Levels) -> int:
     if not weights.any():
         return highest + 1
     return 1 + first + round(float(np.average(np.arange(len(weights)), weights=weights)))
+
+
+def _filled(grey: Levels, box: Box) -> Levels | None:
+    """A plane in which a box's rounded corners are filled from within; None if it has none."""
+    top, left, bottom, right = box
+    part = grey[top:bottom, left:right]
+    least, reach = _ROUNDED * min(part.shape), min(part.shape) // 3
+    turns = [(slice(None, None, down), slice(None, None, right)) for down, right in _CORNERS]
+    radii = [_radius(part[turn][:reach, :reach]) for turn in turns]
+    middle = float(np.median(radii))
+    even = sum(abs(radius - middle) <= 1 + middle / 8 for radius in radii)
+    if middle < least or even < _ROUND:
+        return None
+    filled = grey.copy()
+    centre = round(middle) - 0.5
+    y, x = np.mgrid[: round(middle), : round(middle)]
+    away = np.hypot(centre - y, centre - x)
+    outside = away > centre - 1  # with the pixels that the arc cuts
+    back = (centre - 2) / away[outside]
+    rows, columns = (
+        np.rint(centre - (centre - at[outside]) * back).astype(np.intp) for at in (y, x)
+    )
+    for turn in turns:
+        corner = filled[top:bottom, left:right][turn]
+        corner[y[outside], x[outside]] = corner[rows, columns]
+    return filled
+
+
+def _radius(corner: Levels) -> float:
+    """The radius of a rounded corner, from the area of its ground; 0 if that has another shape."""
+    ground = np.abs(corner.astype(np.int16) - int(corner[0, 0])) <= _ALIKE
+    across, down = _run(ground[0]), _run(ground[:, 0])
+    if abs(across - down) > 1 + across / 4 or 2 * across > len(corner):
+        return 0.0
+    ground = np.logical_and.accumulate(ground[: 2 * down, : 2 * across], axis=1)
+    ground[down:] = False
+    radius = float(np.sqrt(np.count_nonzero(ground) / (1 - np.pi / 4)))
+    y, x = np.ogrid[: ground.shape[0], : ground.shape[1]]
+    bent = np.hypot(radius - 0.5 - y, radius - 0.5 - x) > radius
+    bent &= (y < radius) & (x < radius)
+    agreed = np.count_nonzero(bent & ground) >= _AGREED * np.count_nonzero(bent | ground)
+    return radius if agreed and radius <= len(corner) else 0.0
+
+
+def _run(is_ground: NDArray[np.bool_]) -> int:
+    """How many of the first are ground."""
+    return len(is_ground) if is_ground.all() else int(is_ground.argmin())
