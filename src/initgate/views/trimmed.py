@@ -7,7 +7,7 @@ hardly any pixel does. A sky ends otherwise, and where one does not, the view is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import NamedTuple, TypeAlias
 
@@ -24,7 +24,7 @@ _SURER = 0.2  # of the score: what these lines must be ahead
 _LEAST = 32  # of a side, below which nothing is sought
 _SLENDER = 16  # sides in a ratio beyond this hold no picture worth the time
 
-_STEPS = (5, 14, 32)  # levels that count as a step: faint, plain, and beside noise
+_STEPS = np.array([5, 14, 32], np.uint8)  # levels that count as a step: faint, plain, and beside noise
 
 _QUIET = 0.15  # share of pixels that may step in the strip beside a line
 _BUSY = 0.4  # the same outside on the whole, where a text may stand
@@ -32,6 +32,7 @@ _LOOSE = 0.35  # share of the line that steps, while its ends are unknown
 _FIRM = 0.5
 _FAINT = 0.2  # the same beside what has no texture and no text, if less steps behind the line
 _SPOTLESS = 0.01  # share that may step there
+_RAMP = 0.75  # share that steps behind a line, beyond which that is a shadow's and no picture's
 _DEEPEST = 0.6  # of the picture that one border may take
 _REST = 0.2  # of the picture that remains between two
 _CLEAR = 40  # levels; a higher step counts no more when an edge is placed
@@ -58,8 +59,7 @@ class _Line(NamedTuple):
 
 _NONE = _Line(0, _FIRM)
 
-
-Shares: TypeAlias = NDArray[np.float32]
+_Shares: TypeAlias = NDArray[np.float32]
 
 _Sides: TypeAlias = list[list[_Line]]
 """Candidates for the top, left, bottom and right, best first."""
@@ -101,6 +101,10 @@ def trimmed(look: Look) -> Iterator[View]:
             yield View(f"{look.name}, trimmed", filled, look.full, scale, box)
         elif box in boxes:
             yield look.part("trimmed", box)
+
+
+def _score(found: _Line | _Choice) -> float:
+    return -found.score
 
 
 def _peeled(grey: Levels) -> list[_Choice]:
@@ -150,7 +154,7 @@ def _sides(down: Levels, across: Levels, box: Box, part: Box, least: float) -> _
 
 
 def _both_ends(steps: Levels, along: Levels, axis: int, least: float) -> list[list[_Line]]:
-    """Lines near the first row, and near the last, at each size of a step.
+    """Lines near the first row, and near the last.
 
     Args:
         steps: How far the pixels beside each differ, across the lines.
@@ -158,21 +162,19 @@ def _both_ends(steps: Levels, along: Levels, axis: int, least: float) -> list[li
         axis: That of the lines: 1 for rows, 0 for columns.
         least: Share of a line that must step.
     """
-    ends: list[list[_Line]] = [[], []]
-    for step in _STEPS:
-        jump, busy = _share(steps, step, axis), _share(along, step, axis)
-        ends[0].extend(_lines(jump, busy, least))
-        ends[1].extend(_lines(jump[::-1], busy[::-1], least))
-    return [_apart(lines) for lines in ends]
+    jump, busy = _shares(steps, axis), _shares(along, axis)
+    forth = _lines(jump, busy, least)
+    back = _lines(jump[:, ::-1], busy[:, ::-1], least)
+    return [_apart(forth), _apart(back)]
 
 
-def _share(steps: Levels, step: int, axis: int) -> Shares:
-    """The share of each line's pixels that exceed a step."""
-    counts = np.add.reduce((steps > step).view(np.uint8), axis=axis, dtype=np.uint16)
-    return counts / np.float32(steps.shape[axis])
+def _shares(steps: Levels, axis: int) -> _Shares:
+    """Of each line's pixels the share that exceeds each size of a step: ``[sizes, lines]``."""
+    exceeds = (steps > _STEPS[:, None, None]).view(np.uint8)
+    return np.add.reduce(exceeds, axis=axis + 1, dtype=np.uint16) / np.float32(steps.shape[axis])
 
 
-def _lines(jump: Shares, busy: Shares, least: float) -> Iterator[_Line]:
+def _lines(jump: _Shares, busy: _Shares, least: float) -> Iterator[_Line]:
     """Lines at which a border may end that begins with the first row.
 
     Args:
@@ -180,53 +182,54 @@ def _lines(jump: Shares, busy: Shares, least: float) -> Iterator[_Line]:
         busy: Share of them that step along the row.
         least: Share that must step at a line.
     """
-    deepest = int(len(jump) * _DEEPEST)
-    beyond = jump[3:]
-    jump, busy = jump[:deepest], busy[:deepest]
-    if not (jump >= _FAINT).any():
-        return
-    calm = np.zeros(deepest)
-    calm[3:] = np.minimum(jump[1:-2], jump[:-3])
-    calm[1:] = np.maximum(calm[1:], busy[:-1])
-    outside = np.zeros(deepest)
-    outside[1:] = np.cumsum(busy[:-1]) / np.arange(1, deepest)
+    deepest = int(jump.shape[1] * _DEEPEST)
+    beyond = jump[:, 3 : deepest + 3]
+    jump, busy = jump[:, :deepest], busy[:, :deepest]
+    calm, outside = np.zeros_like(jump), np.zeros_like(jump)
+    calm[:, 3:] = np.minimum(jump[:, 1:-2], jump[:, :-3])
+    calm[:, 1:] = np.maximum(calm[:, 1:], busy[:, :-1])
+    outside[:, 1:] = np.cumsum(busy[:, :-1], axis=1) / np.arange(1, deepest, dtype=np.float32)
     is_line = (jump >= least) & (calm <= _QUIET) & (outside <= _BUSY)
-    is_line |= (
-        (jump >= _FAINT)
-        & (np.maximum(calm, outside) <= _SPOTLESS)
-        & (beyond[:deepest] <= jump / 2)
-    )
-    for at in np.flatnonzero(is_line[1:]) + 1:
-        ramp = 2 * max(0.0, beyond[at] - 0.75)
-        score = jump[at] - calm[at] - outside[at] / 2 - ramp
-        yield _Line(int(at) + 1, max(float(score), _FIRM + 0.1))
+    is_faint = (jump >= _FAINT) & (jump >= 2 * beyond)
+    is_line |= is_faint & (np.maximum(calm, outside) <= _SPOTLESS)
+    is_line[:, 0] = False
+    ramp = np.maximum(beyond - _RAMP, 0) / (1 - _RAMP) / 2
+    score = np.maximum(jump - calm - outside / 2 - ramp, _FIRM + 0.1)
+    for step, at in zip(*np.nonzero(is_line), strict=True):
+        yield _Line(int(at) + 1, float(score[step, at]))
 
 
-def _apart(lines: list[_Line]) -> list[_Line]:
-    """The best lines, of neighbours the best one."""
+def _apart(lines: Iterable[_Line]) -> list[_Line]:
+    """The best lines, of neighbours the best one, and none at all."""
     kept: list[_Line] = []
-    for line in sorted(lines, key=lambda line: -line.score):
+    for line in sorted(lines, key=_score):
         if all(abs(line.at - other.at) > 2 for other in kept):
             kept.append(line)
-    return kept[:_LINES]
+    return [*kept[:_LINES], _NONE]
 
 
 def _likeliest(found: _Sides, box: Box) -> list[_Choice]:
     """The best choices of a line, or none, for each side of a box."""
     top, left, bottom, right = box
-    height, width = bottom - top, right - left
+    rows = _pairs(found[0], found[2], bottom - top)
+    columns = _pairs(found[1], found[3], right - left)
     choices = []
-    for lines in product(*[[*lines, _NONE] for lines in found]):
-        cut = [line.at for line in lines]
-        rest = (top + cut[0], left + cut[1], bottom - cut[2], right - cut[3])
-        if (
-            any(cut)
-            and rest[2] - rest[0] >= _REST * height
-            and rest[3] - rest[1] >= _REST * width
-        ):
-            choices.append(_Choice(rest, sum(line.score for line in lines)))
-    choices.sort(key=lambda choice: -choice.score)
+    for ((above, below), high), ((before, after), wide) in product(rows, columns):
+        if above or below or before or after:
+            rest = (top + above, left + before, bottom - below, right - after)
+            choices.append(_Choice(rest, high + wide))
+    choices.sort(key=_score)
     return [choice for choice in choices[:_VIEWS] if choice.score >= choices[0].score - _DOUBT]
+
+
+def _pairs(first: list[_Line], last: list[_Line], size: int) -> list[tuple[tuple[int, int], float]]:
+    """The best choices for two sides that leave enough between them, with their scores."""
+    pairs = [
+        ((one.at, other.at), one.score + other.score)
+        for one, other in product(first, last)
+        if size - one.at - other.at >= _REST * size
+    ]
+    return sorted(pairs, key=lambda pair: -pair[1])[: _VIEWS + 1]
 
 
 def _placed(look: Look, box: Box, scale: int, shape: tuple[int, ...]) -> Box:
