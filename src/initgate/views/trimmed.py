@@ -7,7 +7,7 @@ hardly any pixel does. A sky ends otherwise, and where one does not, the view is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple, TypeAlias
 
@@ -16,38 +16,36 @@ from numpy.typing import NDArray
 
 from initgate.image import to_grey
 from initgate.model import Box, Levels, View
+from initgate.views.corners import without_corners
 from initgate.views.looks import Look
 
 _SIDE = 256  # pixels of the shorter side that lines are sought on
 _COARSER = 4  # times fewer, for borders with noise or a texture
-_SURER = 0.2  # of the score: what these lines must be ahead
-_LEAST = 32  # of a side, below which nothing is sought
+_SURER = 0.2  # of the score: what lines of the coarser plane must be ahead
+_LEAST = 32  # pixels of a shorter side, below which nothing is sought
 _SLENDER = 16  # sides in a ratio beyond this hold no picture worth the time
 
-_STEPS = np.array([5, 14, 32], np.uint8)  # levels that count as a step: faint, plain, and beside noise
-
-_QUIET = 0.15  # share of pixels that may step in the strip beside a line
+# How much must step, and how little, was chosen on photos with drawn borders.
+_STEPS = np.array([5, 14, 32], np.uint8)  # levels: a faint step, a plain one, one amid noise
+_LOOSE = 0.35  # share of a line that must step, while its ends are unknown
+_FIRM = 0.5  # the same within the picture that the other three sides leave
+_QUIET = 0.15  # share that may step in the strip just outside
 _BUSY = 0.4  # the same outside on the whole, where a text may stand
-_LOOSE = 0.35  # share of the line that steps, while its ends are unknown
-_FIRM = 0.5
-_FAINT = 0.2  # the same beside what has no texture and no text, if less steps behind the line
-_SPOTLESS = 0.01  # share that may step there
-_RAMP = 0.75  # share that steps behind a line, beyond which that is a shadow's and no picture's
+_FAINT = 0.2  # share of a line that must step if next to nothing does outside, and less behind it
+_SPOTLESS = 0.01  # next to nothing
+_RAMP = 0.75  # share that steps behind a line, beyond which that begins a shadow, not a picture
+
+_OUTER = 0.3  # of the score: how much an outer line is ahead of one right across
 _DEEPEST = 0.6  # of the picture that one border may take
-_REST = 0.2  # of the picture that remains between two
-_CLEAR = 40  # levels; a higher step counts no more when an edge is placed
-
-_BLUR = 2  # pixels over which an enlarged picture's edge spreads
-
+_REST = 0.2  # of the picture that two must leave
+_DEPTH = 3  # borders around each other
 _LINES = 3  # candidates a side
 _VIEWS = 4
-_ROUNDED = 0.02  # of the shorter side: least radius of a corner
-_CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
-_ROUND = 3  # corners that must have it
-_ALIKE = 12  # levels by which a corner's ground differs from its first pixel
-_AGREED = 0.75  # share of a corner's ground, and of the quarter circle's outside, that coincide
-_DEPTH = 3  # borders around each other
 _DOUBT = 0.25  # of the score: choices further below the best are no views
+
+_CLEAR = 40  # levels; a higher step counts no more when an edge is placed
+_NEAR = 2  # pixels within which two lines, or edges, are one
+_BLUR = 2  # pixels over which the edge of an enlarged picture spreads
 
 
 class _Line(NamedTuple):
@@ -73,7 +71,7 @@ class _Choice(NamedTuple):
 
 
 def trimmed(look: Look) -> Iterator[View]:
-    """Yields up to four views, likeliest first; none of most pictures.
+    """Yields up to four views, likeliest first, and one more if its own corners are rounded.
 
     Args:
         look: The picture.
@@ -84,27 +82,33 @@ def trimmed(look: Look) -> Iterator[View]:
     grey, scale = look.grey(_SIDE)
     if min(grey.shape) < _LEAST:
         return
-    choices = [(choice, grey, scale) for choice in _peeled(grey)]
-    coarse = to_grey(grey, _COARSER)
-    if min(coarse.shape) >= _LEAST:
-        others = [(choice, coarse, scale * _COARSER) for choice in _peeled(coarse)]
-        if others and (not choices or others[0][0].score > choices[0][0].score + _SURER):
-            choices = others + choices
-    boxes: list[Box] = []
-    for choice, plane, wide in choices:
-        box = _placed(look, choice.box, wide, plane.shape)
-        if len(boxes) < _VIEWS and not any(_alike(box, other) for other in boxes):
-            boxes.append(box)
-    for box in [(0, 0, *look.full), *boxes]:
-        filled = _filled(grey, tuple(round(side / scale) for side in box))
+    for box in [(0, 0, height, width), *_boxes(look, grey, scale)]:
+        filled = without_corners(grey, scale, box)
         if filled is not None:
             yield View(f"{look.name}, trimmed", filled, look.full, scale, box)
-        elif box in boxes:
+        elif box != (0, 0, height, width):
             yield look.part("trimmed", box)
 
 
-def _score(found: _Line | _Choice) -> float:
-    return -found.score
+def _boxes(look: Look, grey: Levels, scale: int) -> list[Box]:
+    """What may remain, in full pixels, likeliest first."""
+    choices = [(choice, grey, scale) for choice in _peeled(grey)]
+    coarse = to_grey(grey, _COARSER)
+    others = [(choice, coarse, scale * _COARSER) for choice in _peeled(coarse)]
+    if _surest(others) > _surest(choices) + _SURER:
+        choices = others + choices
+    boxes: list[Box] = []
+    for choice, plane, wide in choices:
+        box = _placed(look, choice.box, wide, plane.shape)
+        if not any(_are_near(box, other) for other in boxes):
+            boxes.append(box)
+        if len(boxes) == _VIEWS:
+            break
+    return boxes
+
+
+def _surest(choices: list[tuple[_Choice, Levels, int]]) -> float:
+    return max((choice.score for choice, _, _ in choices), default=0.0)
 
 
 def _peeled(grey: Levels) -> list[_Choice]:
@@ -113,7 +117,7 @@ def _peeled(grey: Levels) -> list[_Choice]:
     box = (0, 0, *grey.shape)
     likeliest: list[_Choice] = []
     others: list[_Choice] = []
-    for _ in range(_DEPTH):
+    while len(likeliest) < _DEPTH and min(box[2] - box[0], box[3] - box[1]) >= _LEAST:
         choices = _within(down, across, box)
         if not choices:
             break
@@ -131,9 +135,9 @@ def _within(down: Levels, across: Levels, box: Box) -> list[_Choice]:
     return _likeliest(_sides(down, across, box, loose[0].box, _FIRM), box)
 
 
-def _alike(box: Box, other: Box) -> bool:
+def _are_near(box: Box, other: Box) -> bool:
     """Whether two boxes are the same to a pixel or two."""
-    return all(abs(a - b) <= 2 for a, b in zip(box, other, strict=True))
+    return all(abs(a - b) <= _NEAR for a, b in zip(box, other, strict=True))
 
 
 def _steps(plane: Levels) -> Levels:
@@ -171,7 +175,9 @@ def _both_ends(steps: Levels, along: Levels, axis: int, least: float) -> list[li
 def _shares(steps: Levels, axis: int) -> _Shares:
     """Of each line's pixels the share that exceeds each size of a step: ``[sizes, lines]``."""
     exceeds = (steps > _STEPS[:, None, None]).view(np.uint8)
-    return np.add.reduce(exceeds, axis=axis + 1, dtype=np.uint16) / np.float32(steps.shape[axis])
+    counts = np.add.reduce(exceeds, axis=axis + 1, dtype=np.uint16)
+    shares: _Shares = np.divide(counts, steps.shape[axis], dtype=np.float32)
+    return shares
 
 
 def _lines(jump: _Shares, busy: _Shares, least: float) -> Iterator[_Line]:
@@ -194,7 +200,8 @@ def _lines(jump: _Shares, busy: _Shares, least: float) -> Iterator[_Line]:
     is_line |= is_faint & (np.maximum(calm, outside) <= _SPOTLESS)
     is_line[:, 0] = False
     ramp = np.maximum(beyond - _RAMP, 0) / (1 - _RAMP) / 2
-    score = np.maximum(jump - calm - outside / 2 - ramp, _FIRM + 0.1)
+    inward = np.arange(deepest, dtype=np.float32) * (_OUTER / jump.shape[1])
+    score = np.maximum(jump - calm - outside / 2 - ramp - inward, _FIRM + 0.1)
     for step, at in zip(*np.nonzero(is_line), strict=True):
         yield _Line(int(at) + 1, float(score[step, at]))
 
@@ -202,34 +209,48 @@ def _lines(jump: _Shares, busy: _Shares, least: float) -> Iterator[_Line]:
 def _apart(lines: Iterable[_Line]) -> list[_Line]:
     """The best lines, of neighbours the best one, and none at all."""
     kept: list[_Line] = []
-    for line in sorted(lines, key=_score):
-        if all(abs(line.at - other.at) > 2 for other in kept):
+    for line in sorted(lines, key=lambda line: -line.score):
+        if all(abs(line.at - other.at) > _NEAR for other in kept):
             kept.append(line)
     return [*kept[:_LINES], _NONE]
 
 
 def _likeliest(found: _Sides, box: Box) -> list[_Choice]:
-    """The best choices of a line, or none, for each side of a box."""
+    """The best choices of a line, or none, for each side of a box.
+
+    The first has the sure lines of the best one alone: a picture's own lines are often fainter.
+    """
     top, left, bottom, right = box
     rows = _pairs(found[0], found[2], bottom - top)
     columns = _pairs(found[1], found[3], right - left)
-    choices = []
-    for ((above, below), high), ((before, after), wide) in product(rows, columns):
-        if above or below or before or after:
-            rest = (top + above, left + before, bottom - below, right - after)
-            choices.append(_Choice(rest, high + wide))
-    choices.sort(key=_score)
-    return [choice for choice in choices[:_VIEWS] if choice.score >= choices[0].score - _DOUBT]
-
-
-def _pairs(first: list[_Line], last: list[_Line], size: int) -> list[tuple[tuple[int, int], float]]:
-    """The best choices for two sides that leave enough between them, with their scores."""
-    pairs = [
-        ((one.at, other.at), one.score + other.score)
-        for one, other in product(first, last)
-        if size - one.at - other.at >= _REST * size
+    lines = [
+        (above, before, below, after) for (above, below), (before, after) in product(rows, columns)
     ]
-    return sorted(pairs, key=lambda pair: -pair[1])[: _VIEWS + 1]
+    best = max(lines, key=_total)
+    least = max(line.score for line in best) - _DOUBT
+    sure = [line if line.score >= least else _NONE for line in best]
+    lines = sorted(lines, key=_total, reverse=True)[:_VIEWS]
+    chosen = [sure, *(four for four in lines if _total(four) >= _total(best) - _DOUBT)]
+    return [_cut(box, four) for four in chosen if any(line.at for line in four)]
+
+
+def _pairs(first: list[_Line], last: list[_Line], size: int) -> list[tuple[_Line, _Line]]:
+    """The best choices for two sides that leave enough between them."""
+    pairs = [
+        pair for pair in product(first, last) if size - pair[0].at - pair[1].at >= _REST * size
+    ]
+    return sorted(pairs, key=_total, reverse=True)[: _VIEWS + 1]
+
+
+def _total(lines: Iterable[_Line]) -> float:
+    return sum(line.score for line in lines)
+
+
+def _cut(box: Box, lines: Sequence[_Line]) -> _Choice:
+    """A box without what is outside of four lines."""
+    top, left, bottom, right = (line.at for line in lines)
+    rest = (box[0] + top, box[1] + left, box[2] - bottom, box[3] - right)
+    return _Choice(rest, _total(lines))
 
 
 def _placed(look: Look, box: Box, scale: int, shape: tuple[int, ...]) -> Box:
@@ -268,50 +289,3 @@ def _edge(strip: Levels) -> int:
     if not weights.any():
         return highest + 1
     return 1 + first + round(float(np.average(np.arange(len(weights)), weights=weights)))
-
-
-def _filled(grey: Levels, box: Box) -> Levels | None:
-    """A plane in which a box's rounded corners are filled from within; None if it has none."""
-    top, left, bottom, right = box
-    part = grey[top:bottom, left:right]
-    least, reach = _ROUNDED * min(part.shape), min(part.shape) // 3
-    turns = [(slice(None, None, down), slice(None, None, right)) for down, right in _CORNERS]
-    radii = [_radius(part[turn][:reach, :reach]) for turn in turns]
-    middle = float(np.median(radii))
-    even = sum(abs(radius - middle) <= 1 + middle / 8 for radius in radii)
-    if middle < least or even < _ROUND:
-        return None
-    filled = grey.copy()
-    centre = round(middle) - 0.5
-    y, x = np.mgrid[: round(middle), : round(middle)]
-    away = np.hypot(centre - y, centre - x)
-    outside = away > centre - 1  # with the pixels that the arc cuts
-    back = (centre - 2) / away[outside]
-    rows, columns = (
-        np.rint(centre - (centre - at[outside]) * back).astype(np.intp) for at in (y, x)
-    )
-    for turn in turns:
-        corner = filled[top:bottom, left:right][turn]
-        corner[y[outside], x[outside]] = corner[rows, columns]
-    return filled
-
-
-def _radius(corner: Levels) -> float:
-    """The radius of a rounded corner, from the area of its ground; 0 if that has another shape."""
-    ground = np.abs(corner.astype(np.int16) - int(corner[0, 0])) <= _ALIKE
-    across, down = _run(ground[0]), _run(ground[:, 0])
-    if abs(across - down) > 1 + across / 4 or 2 * across > len(corner):
-        return 0.0
-    ground = np.logical_and.accumulate(ground[: 2 * down, : 2 * across], axis=1)
-    ground[down:] = False
-    radius = float(np.sqrt(np.count_nonzero(ground) / (1 - np.pi / 4)))
-    y, x = np.ogrid[: ground.shape[0], : ground.shape[1]]
-    bent = np.hypot(radius - 0.5 - y, radius - 0.5 - x) > radius
-    bent &= (y < radius) & (x < radius)
-    agreed = np.count_nonzero(bent & ground) >= _AGREED * np.count_nonzero(bent | ground)
-    return radius if agreed and radius <= len(corner) else 0.0
-
-
-def _run(is_ground: NDArray[np.bool_]) -> int:
-    """How many of the first are ground."""
-    return len(is_ground) if is_ground.all() else int(is_ground.argmin())
