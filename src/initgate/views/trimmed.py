@@ -41,6 +41,7 @@ _REST = 0.2  # of the picture that two must leave
 _DEPTH = 3  # borders around each other
 _LINES = 3  # candidates a side
 _VIEWS = 4
+_ODD = 0.3  # of the score: how much two or three sides that make no bars and no frame are behind
 _DOUBT = 0.25  # of the score: choices further below the best are no views
 
 _CLEAR = 40  # levels; a higher step counts no more when an edge is placed
@@ -226,11 +227,12 @@ def _likeliest(found: _Sides, box: Box) -> list[_Choice]:
     lines = [
         (above, before, below, after) for (above, below), (before, after) in product(rows, columns)
     ]
-    best = max(lines, key=_total)
+    lines.sort(key=_likelihood, reverse=True)
+    best = lines[0]
     least = max(line.score for line in best) - _DOUBT
-    sure = [line if line.score >= least else _NONE for line in best]
-    lines = sorted(lines, key=_total, reverse=True)[:_VIEWS]
-    chosen = [sure, *(four for four in lines if _total(four) >= _total(best) - _DOUBT)]
+    sure = tuple(line if line.score >= least else _NONE for line in best)
+    least = _likelihood(best) - _DOUBT
+    chosen = [sure, *(four for four in lines[:_VIEWS] if _likelihood(four) >= least)]
     return [_cut(box, four) for four in chosen if any(line.at for line in four)]
 
 
@@ -240,6 +242,13 @@ def _pairs(first: list[_Line], last: list[_Line], size: int) -> list[tuple[_Line
         pair for pair in product(first, last) if size - pair[0].at - pair[1].at >= _REST * size
     ]
     return sorted(pairs, key=_total, reverse=True)[: _VIEWS + 1]
+
+
+def _likelihood(lines: Sequence[_Line]) -> float:
+    """How likely four lines are together: bars are on one axis, frames on all sides."""
+    top, left, bottom, right = (line.at > 0 for line in lines)
+    is_odd = (top or bottom) and (left or right) and not (top and left and bottom and right)
+    return _total(lines) - is_odd * _ODD
 
 
 def _total(lines: Iterable[_Line]) -> float:
