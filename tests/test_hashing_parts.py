@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from samples import LISTED, photo
 
 from initgate.hashing import hash_orientations, hash_views, pdq
-from initgate.hashing.parts import hash_parts
+from initgate.hashing.parts import continued, hash_parts
 from initgate.image import to_grey
 from initgate.model import Algorithm, Box, Levels, View
 from initgate.testing import scene
@@ -44,12 +44,21 @@ def test_a_part_has_the_hashes_of_its_pixels_cut_out(box: Box) -> None:
 
 
 @given(st.integers(0, 90), st.integers(0, 90), st.integers(0, 90), st.integers(0, 90))
-def test_beyond_its_edges_a_picture_is_mirrored(
+def test_beyond_its_edges_a_picture_is_continued(
     above: int, before: int, below: int, after: int
 ) -> None:
-    padded = np.pad(GREY, ((above, below), (before, after)), mode="symmetric")
     box = (-above, -before, 240 + below, 300 + after)
-    assert worst(codes(View("", GREY, box=box)), codes_of(padded)) <= 2
+    padded = continued(continued(GREY, above, below).T, before, after).T
+    assert worst(codes(View("", GREY, box=box)), codes_of(padded.astype(np.float32))) <= 2
+
+
+def test_what_a_picture_is_continued_by_fades_from_its_edge_to_its_middle() -> None:
+    ramp = np.arange(100.0)[:, None]
+    rows = continued(ramp, 300, 40)[:, 0]
+    assert np.array_equal(rows[300:400], ramp[:, 0])
+    assert rows[299] == pytest.approx(49.5 * (1 - np.exp(-1 / 20)))
+    assert rows[0] == pytest.approx(49.5, abs=0.01)
+    assert (np.diff(rows[400:]) < 0).all()
 
 
 @pytest.mark.parametrize("scale", [2, 4])
@@ -74,13 +83,18 @@ def test_parts_are_hashed_together_and_told_apart() -> None:
     assert {made.view.split(",")[0] for made in alone} == {"one", "two"}
 
 
-@pytest.mark.parametrize("box", [(10, 20, 200, 250), (-10, -20, 240, 330)])
-def test_other_algorithms_hash_the_pixels_of_a_part(box: Box) -> None:
-    top, left, bottom, right = box
-    padded = np.pad(GREY, 40, mode="symmetric")
-    cut_out = View("", padded[40 + top : 40 + bottom, 40 + left : 40 + right])
-    assert list(hash_orientations(View("", GREY, box=box), Algorithm.PHASH64)) == list(
-        hash_orientations(cut_out, Algorithm.PHASH64)
+def test_other_algorithms_hash_the_pixels_of_a_part() -> None:
+    cut_out = View("", GREY[10:200, 20:250])
+    assert list(
+        hash_orientations(View("", GREY, box=(10, 20, 200, 250)), Algorithm.PHASH64)
+    ) == list(hash_orientations(cut_out, Algorithm.PHASH64))
+
+
+def test_other_algorithms_hash_what_a_part_is_continued_by() -> None:
+    padded = np.rint(continued(continued(GREY, 10, 0).T, 20, 30).T).astype(np.uint8)
+    view = View("", GREY, box=(-10, -20, 240, 330))
+    assert list(hash_orientations(view, Algorithm.PHASH64)) == list(
+        hash_orientations(View("", padded), Algorithm.PHASH64)
     )
 
 

@@ -158,7 +158,7 @@ class Family(StrEnum):
     """Turned back by some degrees."""
 
     UNCROPPED = "uncropped"
-    """Mirrored at its edges, to make up for what was cut off."""
+    """Continued beyond its edges, to make up for what was cut off."""
 
 
 class Action(StrEnum):
@@ -211,7 +211,7 @@ class View:
         full: As in :class:`Pixels`.
         scale: The same.
         box: The part, in pixels of the full picture; where it reaches beyond an edge, the picture
-            is mirrored there. None for all of it.
+            is continued there. None for all of it.
         negative: Whether its negative is a view too.
     """
 

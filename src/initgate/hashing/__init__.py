@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 import numpy as np
 
 from initgate.hashing import dct, digest, pdq
-from initgate.hashing.parts import hash_parts
+from initgate.hashing.parts import continued, hash_parts
 from initgate.model import Algorithm, Family, Hash, Levels, View
 
 
@@ -57,14 +57,15 @@ def _negative(made: Hash) -> Hash:
 
 
 def _cut_out(view: View) -> Levels:
-    """The pixels of a part, mirrored where it reaches beyond the picture."""
+    """The pixels of a part, continued where it reaches beyond the picture."""
     if view.box is None:
         return view.levels
     top, left, bottom, right = (round(side / view.scale) for side in view.box)
-    height, width = view.levels.shape[:2]
-    beyond = ((max(0, -top), max(0, bottom - height)), (max(0, -left), max(0, right - width)))
+    height, width = view.levels.shape
     part = view.levels[max(0, top) : bottom, max(0, left) : right]
-    return np.pad(part, beyond, mode="symmetric")
+    higher = continued(part, max(0, -top), max(0, bottom - height))
+    both = continued(higher.T, max(0, -left), max(0, right - width)).T
+    return np.rint(both).astype(np.uint8)
 
 
 def hash_upright(levels: Levels, algorithm: Algorithm) -> Hash:

@@ -2,13 +2,16 @@
 
 The same sums as in :mod:`initgate.hashing.pdq`, taken further: blur, sampling and DCT of an axis
 are one matrix of 16 rows, so that a box costs two small matrix products, and its pixels are
-neither cut out nor padded. The bits are those of the box cut out, to within rounding.
+neither cut out nor padded: how a picture may have gone on beyond its edges is a sum of what is
+within them, so that the matrix holds that too. The bits are those of the box cut out, to within
+rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +19,21 @@ from numpy.typing import NDArray
 from initgate.hashing.pdq import ORIENTATIONS
 from initgate.model import View
 
-Terms = NDArray[np.float32]
+Terms: TypeAlias = NDArray[np.float32]
 """The DCT terms of the four flips of a part: ``[2, 2, 16, 16]``, top to bottom by left to right."""
+
+Axis: TypeAlias = tuple[int, int, int, int]
+"""A part of an axis: start, end, full size, and full pixels for each shrunk one."""
 
 _SAMPLES = 64
 _TERMS = 16
 _DCT = np.sqrt(2 / _SAMPLES) * np.cos(
     np.pi / (2 * _SAMPLES) * np.outer(2 * np.arange(_SAMPLES) + 1, np.arange(1, _TERMS + 1))
 )
+
+# Beyond its edges a picture goes on as its outermost 1/128, fading within so much of its side.
+_EDGE = 128
+_FADING = 0.2
 
 # Sixteen bits a sign say nothing about a part whose strongest term is weaker than that, in levels.
 _FLAT = 2.0
@@ -39,8 +49,9 @@ def hash_parts(views: Iterable[View]) -> Iterator[tuple[View, str, bytes]]:
         views: Each with a box, and grey.
     """
     structured, found = [], []
+    halves = _Halves()
     for view in views:
-        terms = _terms(view)
+        terms = _terms(view, halves)
         if np.abs(terms[0, 0]).max() >= _FLAT:
             structured.append(view)
             found.append(terms)
@@ -49,6 +60,39 @@ def hash_parts(views: Iterable[View]) -> Iterator[tuple[View, str, bytes]]:
     for view, codes in zip(structured, _codes(np.stack(found)), strict=True):
         for name, code in zip(ORIENTATIONS, codes, strict=True):
             yield view, name, code.tobytes()
+
+
+def continued(plane: NDArray[Any], before: int, after: int) -> NDArray[np.float64]:
+    """A plane with rows put before its first and after its last, as they may have gone on.
+
+    Each column goes on with what its outermost 1/128 is on average, which fades into the average
+    of the whole column, to 1/e within a fifth of the plane. That is what best foretells a row
+    that was cut off, if neighbours are alike and distant ones are not (a first-order
+    autoregressive process, the usual model of a picture's rows); the rows in a mirror foretell it
+    worse.
+
+    Args:
+        plane: ``[n, …]``, of whatever the rows hold.
+        before: Rows to put before it.
+        after: Rows to put after it.
+    """
+    middle = plane.mean(axis=0)
+    first, last = (plane[edge].mean(axis=0) for edge in _edges(len(plane)))
+    fade = [_fading(count, len(plane)).reshape(-1, *[1] * middle.ndim) for count in (before, after)]
+    above = middle + fade[0][::-1] * (first - middle)
+    below = middle + fade[1] * (last - middle)
+    return np.concatenate([above, plane, below])
+
+
+def _fading(count: int, size: int) -> NDArray[np.float64]:
+    """How much of a plane's edge the rows beyond it keep, the nearest first."""
+    return np.exp(np.arange(-1, -count - 1, -1) / (_FADING * size))
+
+
+def _edges(size: int) -> tuple[slice, slice]:
+    """The outermost rows, at both ends."""
+    thick = max(1, size // _EDGE)
+    return slice(thick), slice(size - thick, None)
 
 
 def _codes(terms: Terms) -> NDArray[np.uint8]:
@@ -61,49 +105,64 @@ def _codes(terms: Terms) -> NDArray[np.uint8]:
     return np.packbits(both[..., ::-1, ::-1].reshape(len(terms), 8, -1), axis=2)
 
 
-def _terms(view: View) -> Terms:
+class _Halves:
+    """The products of rows, of which parts that span the same rows need but one."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, Axis, Axis], NDArray[np.float32]] = {}
+
+    def of(self, view: View, rows: Axis, columns: Axis) -> NDArray[np.float32]:
+        """The terms of each of the columns: ``[32, columns]``."""
+        key = (id(view.levels), rows, columns)
+        if key not in self._kept:
+            near, down = _axis(*rows)
+            part = view.levels[near, _axis(*columns)[0]]
+            self._kept[key] = _product(down, part.astype(np.float32))
+        return self._kept[key]
+
+
+def _terms(view: View, halves: _Halves) -> Terms:
     if view.box is None:
         raise ValueError("the view has no box")
     top, left, bottom, right = view.box
     height, width = view.full or view.levels.shape
-    rows, down = _axis(top, bottom, height, view.scale)
-    columns, across = _axis(left, right, width, view.scale)
-    part = _taken(view.levels, rows, columns)
-    halfway = _product(down, part)
-    terms = halfway.reshape(2, _TERMS, -1) @ across.reshape(2, 1, _TERMS, -1).swapaxes(2, 3)
+    rows, columns = (top, bottom, height, view.scale), (left, right, width, view.scale)
+    halfway = halves.of(view, rows, columns).reshape(2, _TERMS, -1)
+    terms = halfway @ _axis(*columns)[1].reshape(2, 1, _TERMS, -1).swapaxes(2, 3)
     return terms.swapaxes(0, 1).copy()
 
 
-def _axis(
-    start: int, end: int, size: int, scale: int
-) -> tuple[NDArray[np.int64] | slice, NDArray[np.float32]]:
+@lru_cache(maxsize=512)
+def _axis(start: int, end: int, size: int, scale: int) -> tuple[slice, NDArray[np.float32]]:
     """Which pixels of a shrunk axis a part takes, and the matrix ``[32, pixels]`` over them.
 
     Args:
-        start: Where it begins, in full pixels; below 0 it is mirrored at the edge.
+        start: Where it begins, in full pixels; before 0 the axis is continued.
         end: Where it ends, beyond ``size`` likewise.
         size: Full pixels of the axis.
         scale: How many each shrunk one stands for.
     """
-    matrix = _matrix(end - start)
-    if start >= 0 and end <= size and scale == 1:
-        return slice(start, end), matrix
-    at = np.arange(start, end)
-    at = np.where(at < 0, -1 - at, at)
-    at = np.where(at >= size, 2 * size - 1 - at, at) // scale
-    firsts = np.flatnonzero(np.diff(at, prepend=-1))
-    if len(firsts) < len(at):
+    matrix = _folded(_matrix(end - start), max(0, -start), max(0, end - size))
+    start, end = max(0, start), min(size, end)
+    near = slice(start // scale, -(-end // scale))
+    if scale > 1:
+        firsts = np.maximum(np.arange(near.start, near.stop) * scale - start, 0)
         matrix = np.add.reduceat(matrix, firsts, axis=1)
-    if start >= 0 and end <= size:
-        return slice(int(at[0]), int(at[-1]) + 1), matrix
-    return at[firsts], matrix
+    return near, matrix
 
 
-def _taken(
-    plane: NDArray[np.uint8], rows: NDArray[np.int64] | slice, columns: NDArray[np.int64] | slice
-) -> NDArray[np.float32]:
-    part = plane[rows][:, columns]
-    return part.astype(np.float32)
+def _folded(matrix: NDArray[np.float32], before: int, after: int) -> NDArray[np.float32]:
+    """What a matrix makes of a continued axis, as a matrix over what there is of the axis."""
+    size = matrix.shape[1] - before - after
+    folded = matrix[:, before : before + size].copy()
+    for beyond, edge in zip(
+        (matrix[:, :before][:, ::-1], matrix[:, before + size :]), _edges(size), strict=True
+    ):
+        fading = beyond @ _fading(beyond.shape[1], size).astype(np.float32)
+        folded += ((beyond.sum(axis=1) - fading) / size)[:, None]
+        thick = folded[:, edge]
+        thick += (fading / thick.shape[1])[:, None]
+    return folded
 
 
 def _product(matrix: NDArray[np.float32], part: NDArray[np.float32]) -> NDArray[np.float32]:
