@@ -146,6 +146,30 @@ def to_size(levels: Levels, size: tuple[int, int]) -> Levels:
     return np.asarray(resized)
 
 
+def to_turned(
+    levels: Levels, degrees: float, *, size: tuple[int, int], middle: tuple[float, float]
+) -> Levels:
+    """The picture that stands turned in another: turned back and cut out, bilinearly.
+
+    Args:
+        levels: The other picture. What lies beyond its edges is black.
+        degrees: How far it is turned, counter-clockwise.
+        size: Height and width to cut out.
+        middle: Where its middle is, from the top and from the left.
+    """
+    (height, width), (y, x) = size, middle
+    across, down = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    left = x - (across * width + down * height) / 2
+    top = y - (across * height - down * width) / 2
+    turned = to_pil(levels).transform(
+        (width, height),
+        Image.Transform.AFFINE,
+        (across, down, left, -down, across, top),
+        Image.Resampling.BILINEAR,
+    )
+    return np.asarray(turned)
+
+
 def encode(levels: Levels, file_format: str, **options: Any) -> bytes:
     """The file of a picture.
 

@@ -13,10 +13,14 @@ from initgate.model import Family, Picture, View
 from initgate.views.looks import Look, looks
 from initgate.views.squeezed import squeezed
 from initgate.views.trimmed import trimmed
+from initgate.views.tilted import tilted
+from initgate.views.uncropped import uncropped
 
 _FINDERS: dict[Family, Callable[[Look], Iterator[View]]] = {
     Family.TRIMMED: trimmed,
     Family.SQUEEZED: squeezed,
+    Family.TILTED: tilted,
+    Family.UNCROPPED: uncropped,
 }
 
 FAST = frozenset({Family.NEGATIVE, Family.TRIMMED})
