@@ -132,7 +132,7 @@ def _terms(view: View, halves: _Halves) -> Terms:
     return terms.swapaxes(0, 1).copy()
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _axis(start: int, end: int, size: int, scale: int) -> tuple[slice, NDArray[np.float32]]:
     """Which pixels of a shrunk axis a part takes, and the matrix ``[32, pixels]`` over them.
 
@@ -175,7 +175,7 @@ def _product(matrix: NDArray[np.float32], part: NDArray[np.float32]) -> NDArray[
     return made
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def _matrix(size: int) -> NDArray[np.float32]:
     """Blur, sampling and DCT of an axis: ``[32, size]``, from its start and from its end.
 

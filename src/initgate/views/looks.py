@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from initgate.image import to_grey
 from initgate.model import Box, Levels, Picture, Pixels, View
 
+_LONGEST = 8  # times the other side
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
@@ -58,6 +60,11 @@ class Look:
         share = min(self.full) / min(box[2] - box[0], box[3] - box[1])
         plane, scale = self.grey(round(side * share))
         return View(f"{self.name}, {name}", plane, self.full, scale, box)
+
+
+def is_strip(size: tuple[int, int]) -> bool:
+    """Whether a height and width are those of no photo, but of something very long and thin."""
+    return max(size) > _LONGEST * min(size)
 
 
 def looks(picture: Picture) -> Iterator[Look]:

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from initgate.hashing.parts import continued
 from initgate.image import to_turned
 from initgate.model import Family, Levels, View
-from initgate.views.looks import Look
+from initgate.views.looks import Look, is_strip
 
 _SIDE = 256  # pixels of the shorter side of the plane that corners are looked for on
 _GRID_SIDE = 128  # the same of the planes that are turned by each angle
-_ANGLES = (2.0, 4.0, 6.0, 8.0, 10.0, 12.0)
-_CROPPED_ANGLES = (2.0, 4.0, 6.0, 8.0)
+_KEPT = (2.5, 5.0, 7.5, 10.0, 12.5)
+_SAME_SHAPE = (2.5, 4.5, 6.5)
+_LARGEST = (2.5, 4.5, 7.0)
 _MARGIN = 0.3  # of a side: how far a plane is continued, so that nothing black turns in
 
 _NEAR = 10  # levels by which a corner's pixels differ at most
@@ -31,20 +32,30 @@ _APART = 0.7  # degrees by which the sides' angles may differ
 
 def tilted(look: Look) -> Iterator[View]:
     """One for each angle and way to fill the canvas; two more if the corners tell the angle."""
+    if is_strip(look.full):
+        return
     plane, scale = look.grey(_SIDE)
     if angle := _angle(plane):
         yield from _in_corners(look, _widened(plane), scale, angle)
     plane, scale = look.grey(_GRID_SIDE)
     wide = _widened(plane)
-    height, width = look.full
-    for angle in _ANGLES:
+    for angle, how, full in _tried(*look.full):
         for turned in (angle, -angle):
-            yield _turned(look, f"by {turned:g}", wide, scale, turned, look.full)
-    for angle in _CROPPED_ANGLES:
-        lost = _lost(height, width, angle)
-        size = round(height * lost), round(width * lost)
-        for turned in (angle, -angle):
-            yield _turned(look, f"by {turned:g} and cropped", wide, scale, turned, size)
+            yield _turned(look, f"by {turned:g}{how}", wide, scale, turned, full)
+
+
+def _tried(height: int, width: int) -> Iterator[tuple[float, str, tuple[int, int]]]:
+    """Angles, how the canvas was filled, and how large the picture was then."""
+    for angle in _KEPT:
+        yield angle, "", (height, width)
+    for angle in _SAME_SHAPE:
+        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        more = cos + sin * max(height, width) / min(height, width)
+        yield angle, ", cropped to its shape", (round(height * more), round(width * more))
+    for angle in _LARGEST:
+        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        full = round(height * cos + width * sin), round(width * cos + height * sin)
+        yield angle, ", cropped", full
 
 
 def _widened(plane: Levels) -> Levels:
@@ -52,12 +63,6 @@ def _widened(plane: Levels) -> Levels:
     above, before = (round(side * _MARGIN) for side in plane.shape)
     wide = continued(continued(plane, above, above).T, before, before).T
     return np.rint(wide).astype(np.uint8)
-
-
-def _lost(height: int, width: int, degrees: float) -> float:
-    """How much larger a picture was, of which the largest part of its shape without corners is left."""
-    angle = np.radians(degrees)
-    return float(np.cos(angle) + np.sin(angle) * max(height, width) / min(height, width))
 
 
 def _turned(

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from initgate.model import Family, View
-from initgate.views.looks import Look
+from initgate.views.looks import Look, is_strip
 
 # What to add above, left, below and right, in shares of the height and width that are left.
 _ALL_ROUND = (0.02, 0.04, 0.065, 0.1, 0.14)
@@ -32,6 +32,8 @@ _SHARES: tuple[tuple[str, tuple[float, float, float, float]], ...] = (
 
 def uncropped(look: Look) -> Iterator[View]:
     """The picture continued on all sides, on one, and on two opposite ones."""
+    if is_strip(look.full):
+        return
     height, width = look.full
     for where, (above, before, below, after) in _SHARES:
         box = (
