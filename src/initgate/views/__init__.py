@@ -6,11 +6,14 @@ all eight (see :mod:`initgate.hashing`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 from initgate.model import Family, Picture, View
+from initgate.views.embedded import embedded
 from initgate.views.looks import Look, looks
+from initgate.views.split import split
 from initgate.views.squeezed import squeezed
 from initgate.views.trimmed import trimmed
 from initgate.views.tilted import tilted
@@ -21,6 +24,8 @@ _FINDERS: dict[Family, Callable[[Look], Iterator[View]]] = {
     Family.SQUEEZED: squeezed,
     Family.TILTED: tilted,
     Family.UNCROPPED: uncropped,
+    Family.EMBEDDED: embedded,
+    Family.SPLIT: split,
 }
 
 FAST = frozenset({Family.NEGATIVE, Family.TRIMMED})
@@ -38,6 +43,17 @@ def views(picture: Picture, families: Collection[Family] = STANDARD) -> Iterator
     """
     for look in looks(picture):
         yield replace(look.whole, negative=Family.NEGATIVE in families)
-        for family, find in _FINDERS.items():
-            if family in families:
-                yield from find(look)
+        found = chain.from_iterable(
+            find(look) for family, find in _FINDERS.items() if family in families
+        )
+        yield from _once(found)
+
+
+def _once(found: Iterable[View]) -> Iterator[View]:
+    """Leaves out the boxes of the same look that another finder has found."""
+    seen = set()
+    for view in found:
+        part = (view.full, view.box)  # a part that was resized has no full size
+        if part not in seen:
+            seen.add(part)
+            yield view

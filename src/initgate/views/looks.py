@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,11 @@ from numpy.typing import NDArray
 from initgate.image import to_grey
 from initgate.model import Box, Levels, Picture, Pixels, View
 
+<<<<<<< HEAD
 _LONGEST = 8  # times the other side
+=======
+_T = TypeVar("_T")
+>>>>>>> c8aadb7 (Pictures within a picture, and parts that were joined, are views)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +35,7 @@ class Look:
     full: tuple[int, int]
     scale: int = 1
     _greys: dict[int, Levels] = field(default_factory=dict, init=False)
+    _made: dict[Callable[[Look], Any], Any] = field(default_factory=dict, init=False)
 
     @property
     def whole(self) -> View:
@@ -48,6 +54,13 @@ class Look:
         if shrink not in self._greys:
             self._greys[shrink] = to_grey(self.levels, shrink)
         return self._greys[shrink], self.scale * shrink
+
+    def once(self, make: Callable[[Look], _T]) -> _T:
+        """What ``make`` makes of it, made once for all who ask."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        made: _T = self._made[make]
+        return made
 
     def part(self, name: str, box: Box, *, side: int = 256) -> View:
         """The view of a part.
