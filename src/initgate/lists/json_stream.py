@@ -66,7 +66,7 @@ class Stream:
         except ListRejected:
             raise
         except (ijson.JSONError, ValueError, ArithmeticError) as error:
-            reason = str(error).partition("\n")[0].strip()
+            reason = str(error).partition("\n")[0].strip()[:200]
             raise ListRejected(f"no JSON: {reason}", source=self.source) from error
 
     def read(self, size: int) -> bytes:
