@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 
-from initgate.model import Family, Picture, View
+from initgate.model import Box, Family, Picture, View
 from initgate.views.embedded import embedded
 from initgate.views.looks import Look, looks
 from initgate.views.split import split
 from initgate.views.squeezed import squeezed
-from initgate.views.trimmed import trimmed
 from initgate.views.tilted import tilted
+from initgate.views.trimmed import trimmed
 from initgate.views.uncropped import uncropped
 
 _FINDERS: dict[Family, Callable[[Look], Iterator[View]]] = {
@@ -51,9 +51,9 @@ def views(picture: Picture, families: Collection[Family] = STANDARD) -> Iterator
 
 def _once(found: Iterable[View]) -> Iterator[View]:
     """Leaves out the boxes of the same look that another finder has found."""
-    seen = set()
+    seen: dict[tuple[int, Box | None], View] = {}  # which also keeps the planes, whose ids count
     for view in found:
-        part = (view.full, view.box)  # a part that was resized has no full size
+        part = (id(view.levels), view.box)
         if part not in seen:
-            seen.add(part)
+            seen[part] = view
             yield view

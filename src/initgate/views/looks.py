@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from initgate.image import to_grey
 from initgate.model import Box, Levels, Picture, Pixels, View
 
-<<<<<<< HEAD
-_LONGEST = 8  # times the other side
-=======
 _T = TypeVar("_T")
->>>>>>> c8aadb7 (Pictures within a picture, and parts that were joined, are views)
+
+_LONGEST = 8  # times the other side
 
 
 @dataclass(frozen=True, slots=True, eq=False)

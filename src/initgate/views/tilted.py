@@ -36,12 +36,12 @@ def tilted(look: Look) -> Iterator[View]:
         return
     plane, scale = look.grey(_SIDE)
     if angle := _angle(plane):
-        yield from _in_corners(look, _widened(plane), scale, angle)
+        yield from _in_corners(look, (_widened(plane), scale), angle)
     plane, scale = look.grey(_GRID_SIDE)
     wide = _widened(plane)
     for angle, how, full in _tried(*look.full):
         for turned in (angle, -angle):
-            yield _turned(look, f"by {turned:g}{how}", wide, scale, turned, full)
+            yield _turned(look, f"by {turned:g}{how}", (wide, scale), turned, full)
 
 
 def _tried(height: int, width: int) -> Iterator[tuple[float, str, tuple[int, int]]]:
@@ -66,8 +66,9 @@ def _widened(plane: Levels) -> Levels:
 
 
 def _turned(
-    look: Look, how: str, plane: Levels, scale: int, degrees: float, full: tuple[int, int]
+    look: Look, how: str, wide: tuple[Levels, int], degrees: float, full: tuple[int, int]
 ) -> View:
+    plane, scale = wide
     size = -(-full[0] // scale), -(-full[1] // scale)
     middle = plane.shape[0] / 2, plane.shape[1] / 2
     upright = to_turned(plane, degrees, size=size, middle=middle)
@@ -75,9 +76,9 @@ def _turned(
     return View(name, upright, full, scale, (0, 0, *full))
 
 
-def _in_corners(look: Look, plane: Levels, scale: int, degrees: float) -> Iterator[View]:
+def _in_corners(look: Look, wide: tuple[Levels, int], degrees: float) -> Iterator[View]:
     """The picture if the canvas was kept, and if it was made as large as the turned picture."""
-    yield _turned(look, f"by {degrees:.1f}", plane, scale, degrees, look.full)
+    yield _turned(look, f"by {degrees:.1f}", wide, degrees, look.full)
     height, width = look.full
     cos, sin = np.cos(np.radians(degrees)), abs(np.sin(np.radians(degrees)))
     full = (
@@ -85,7 +86,7 @@ def _in_corners(look: Look, plane: Levels, scale: int, degrees: float) -> Iterat
         round((width * cos - height * sin) / (cos**2 - sin**2)),
     )
     if min(full) > 0:
-        yield _turned(look, f"by {degrees:.1f}, expanded", plane, scale, degrees, full)
+        yield _turned(look, f"by {degrees:.1f}, expanded", wide, degrees, full)
 
 
 def _angle(plane: Levels) -> float | None:

@@ -2,9 +2,10 @@
 
 Low frequencies make a PDQ hash. A tenth of a side that is missing shifts them all, while a tenth
 that is merely guessed changes some of their signs; how the guess is made tells
-:func:`initgate.hashing.parts.continued`. It does for crops of up to a seventh around the middle and a
-fifth on one side. Which parts to try was chosen, one after the other, by how many random crops of photos
-each adds to those before it: a hash stands an error of some two hundredths of a side.
+:func:`initgate.hashing.parts.continued`. It does for crops of up to a seventh around the middle
+and a fifth on one side. Which parts to try was chosen, one after the other, by how many random
+crops of photos each adds to those before it: a hash stands an error of some two hundredths of a
+side.
 """
 
 from __future__ import annotations
