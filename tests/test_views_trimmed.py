@@ -181,7 +181,7 @@ def test_any_picture_has_few_views_with_boxes_within_it(
     random = np.random.default_rng(seed)
     levels = np.full((height, width), random.integers(256), np.uint8)
     for _ in range(blocks):
-        top, left = random.integers(height), random.integers(width)
+        top, left = int(random.integers(height)), int(random.integers(width))
         levels[top : top + random.integers(1, 90), left : left + random.integers(1, 90)] = (
             random.integers(256)
         )
