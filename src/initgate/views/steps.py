@@ -55,7 +55,7 @@ class Lines:
     def shares(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Shares:
         """How much of each line steps between two places: ``[places, lines]``."""
         last = len(self.passed) - 1
-        first = np.minimum(-(-starts // self.apart), last - 1)
+        first = np.clip(-(-starts // self.apart), 0, last - 1)
         after = np.clip(ends // self.apart, first + 1, last)
         return (self.passed[after] - self.passed[first]) / (after - first)[:, None]
 
@@ -104,10 +104,10 @@ def _upright(plane: Levels) -> Lines:
     apart = max(1, height // _SAMPLES)
     looked_at = np.ascontiguousarray(plane[::apart])
     before, after = looked_at[:, :-1], looked_at[:, 1:]
-    height_of = np.maximum(before, after) - np.minimum(before, after)
-    steps = height_of >= _STEP  # and no lower than those beside it
-    steps[:, 1:] &= height_of[:, 1:] >= height_of[:, :-1]
-    steps[:, :-1] &= height_of[:, :-1] >= height_of[:, 1:]
+    rise = np.maximum(before, after) - np.minimum(before, after)
+    steps = rise >= _STEP  # and no lower than those beside it
+    steps[:, 1:] &= rise[:, 1:] >= rise[:, :-1]
+    steps[:, :-1] &= rise[:, :-1] >= rise[:, 1:]
     lengths = _lengths(steps)
     longest = lengths > _SHORT * min(height, width) / apart
     longest[1:] &= lengths[1:] > lengths[:-1]
