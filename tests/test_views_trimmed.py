@@ -181,10 +181,8 @@ def test_any_picture_has_few_views_with_boxes_within_it(
     random = np.random.default_rng(seed)
     levels = np.full((height, width), random.integers(256), np.uint8)
     for _ in range(blocks):
-        top, left = int(random.integers(height)), int(random.integers(width))
-        levels[top : top + random.integers(1, 90), left : left + random.integers(1, 90)] = (
-            random.integers(256)
-        )
+        at, size = random.integers((height, width)), random.integers(1, 90, 2)
+        levels[at[0] : at[0] + size[0], at[1] : at[1] + size[1]] = random.integers(256)
     found = trimmed(levels)
     assert len(found) <= 5
     for view in found:

@@ -26,7 +26,7 @@ _LEAST = 32  # pixels of a shorter side, below which nothing is sought
 _SLENDER = 16  # sides in a ratio beyond this hold no picture worth the time
 
 # How much must step, and how little, was chosen on photos with drawn borders.
-_STEPS = np.array([5, 14, 32], np.uint8)  # levels: a faint step, a plain one, one amid noise
+_STEPS = np.array([2, 5, 14, 32], np.uint8)  # levels: steps from white to off-white, up to plain ones amid noise
 _LOOSE = 0.35  # share of a line that must step, while its ends are unknown
 _FIRM = 0.5  # the same within the picture that the other three sides leave
 _QUIET = 0.15  # share that may step in the strip just outside
