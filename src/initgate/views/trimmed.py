@@ -97,7 +97,7 @@ def _boxes(look: Look, grey: Levels, scale: int) -> list[Box]:
     coarse = to_grey(grey, _COARSER)
     others = [(choice, coarse, scale * _COARSER) for choice in _peeled(coarse)]
     if _surest(others) > _surest(choices) + _SURER:
-        choices = others + choices
+        choices = choices[:1] + others + choices[1:]
     boxes: list[Box] = []
     for choice, plane, wide in choices:
         box = _placed(look, choice.box, wide, plane.shape)
