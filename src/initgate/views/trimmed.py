@@ -26,7 +26,8 @@ _LEAST = 32  # pixels of a shorter side, below which nothing is sought
 _SLENDER = 16  # sides in a ratio beyond this hold no picture worth the time
 
 # How much must step, and how little, was chosen on photos with drawn borders.
-_STEPS = np.array([2, 5, 14, 32], np.uint8)  # levels: steps from white to off-white, up to plain ones amid noise
+# Steps in levels, from white beside off-white to what stands out of noise.
+_STEPS = np.array([2, 5, 14, 32], np.uint8)
 _LOOSE = 0.35  # share of a line that must step, while its ends are unknown
 _FIRM = 0.5  # the same within the picture that the other three sides leave
 _QUIET = 0.15  # share that may step in the strip just outside
@@ -35,7 +36,7 @@ _FAINT = 0.2  # share of a line that must step if next to nothing does outside, 
 _SPOTLESS = 0.01  # next to nothing
 _RAMP = 0.75  # share that steps behind a line, beyond which that begins a shadow, not a picture
 
-_OUTER = 0.3  # of the score: how much an outer line is ahead of one right across
+_OUTER = 0.3  # of the score: how much an outermost line is ahead of a deepest one
 _DEEPEST = 0.6  # of the picture that one border may take
 _REST = 0.2  # of the picture that two must leave
 _DEPTH = 3  # borders around each other
@@ -201,7 +202,7 @@ def _lines(jump: _Shares, busy: _Shares, least: float) -> Iterator[_Line]:
     is_line |= is_faint & (np.maximum(calm, outside) <= _SPOTLESS)
     is_line[:, 0] = False
     ramp = np.maximum(beyond - _RAMP, 0) / (1 - _RAMP) / 2
-    inward = np.arange(deepest, dtype=np.float32) * (_OUTER / jump.shape[1])
+    inward = np.arange(deepest, dtype=np.float32) * (_OUTER / deepest)
     score = np.maximum(jump - calm - outside / 2 - ramp - inward, _FIRM + 0.1)
     for step, at in zip(*np.nonzero(is_line), strict=True):
         yield _Line(int(at) + 1, float(score[step, at]))
@@ -213,7 +214,9 @@ def _apart(lines: Iterable[_Line]) -> list[_Line]:
     for line in sorted(lines, key=lambda line: -line.score):
         if all(abs(line.at - other.at) > _NEAR for other in kept):
             kept.append(line)
-    return [*kept[:_LINES], _NONE]
+        if len(kept) == _LINES:
+            break
+    return [*kept, _NONE]
 
 
 def _likeliest(found: _Sides, box: Box) -> list[_Choice]:
@@ -233,7 +236,7 @@ def _likeliest(found: _Sides, box: Box) -> list[_Choice]:
     sure = tuple(line if line.score >= least else _NONE for line in best)
     least = _likelihood(best) - _DOUBT
     chosen = [sure, *(four for four in lines[:_VIEWS] if _likelihood(four) >= least)]
-    return [_cut(box, four) for four in chosen if any(line.at for line in four)]
+    return [_cut(box, four) for four in dict.fromkeys(chosen) if any(line.at for line in four)]
 
 
 def _pairs(first: list[_Line], last: list[_Line], size: int) -> list[tuple[_Line, _Line]]:
