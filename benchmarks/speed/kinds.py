@@ -17,7 +17,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -40,19 +40,22 @@ from initgate.hashing import hash_orientations
 from initgate.image import Limits, decode, encode
 from initgate.index import Index
 from initgate.index.snapshot import open_snapshot, write
-from initgate.model import RGB, Algorithm, Codes, HashList, Reason
+from initgate.model import RGB, Algorithm, Codes, Family, HashList, Reason
 from initgate.policy import ListPolicy, Policy
-from initgate.views import views
+from initgate.views import FAST, STANDARD, THOROUGH, views
 from initgate.wiring import now
 
 SEED, SIZE, LIST = 2019, 1_000_000, "random"
 PEER = "threatexchange"
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
 STEPS = ("decode", "decode, reduced", "hash", "search")
-GATES = {
+GATES: dict[str, dict[str, Any]] = {
     "gate": {},
     "gate, recorded": {"record_allowed": True},
     "gate, reduced": {"reduce_jpegs": True},
+    "gate, fast": {"families": FAST},
+    "gate, standard": {"families": STANDARD},
+    "gate, thorough": {"families": THOROUGH},
 }
 
 
@@ -91,9 +94,14 @@ def random_list() -> HashList:
 
 
 def make_gate(
-    opened: HashList, audit: Path, *, record_allowed: bool = False, reduce_jpegs: bool = False
+    opened: HashList,
+    audit: Path,
+    *,
+    record_allowed: bool = False,
+    reduce_jpegs: bool = False,
+    families: Collection[Family] = (),
 ) -> Gate:
-    """A gate with one list, which records in a file."""
+    """A gate with one list, which records in a file; of whole pictures alone, as the peer."""
     policy = Policy({LIST: ListPolicy(Algorithm.PDQ.default_threshold)})
     canary = load_canary([Algorithm.PDQ])
     return Gate(
@@ -112,6 +120,7 @@ def make_gate(
         new_id=lambda: str(uuid_utils.uuid7()),
         log=structlog.get_logger(),
         reduce_jpegs=reduce_jpegs,
+        families=families,
     )
 
 

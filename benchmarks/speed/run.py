@@ -196,6 +196,7 @@ def build(size: int, hashes: Sequence[Hash], *, audit: Path) -> Subject:
             stopwatch=time.perf_counter,
             new_id=lambda: str(uuid_utils.uuid7()),
             log=structlog.get_logger(),
+            families=(),  # as the peers: whole pictures
         )
 
     phash_codes = rng.integers(0, 256, (size, Algorithm.PHASH64.bits // 8), np.uint8)
