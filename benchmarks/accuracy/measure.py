@@ -14,6 +14,7 @@ from typing import Any
 
 import alter
 import compose
+import faiss
 import methods
 import numpy as np
 import PIL
@@ -54,14 +55,12 @@ class Outcome:
         pairs: Of unrelated pairs, how many at each distance: ``[photos, bits + 1]``.
         alike: Pairs of two photos that were edited alike, one of them the entry: ``[bits + 1]``.
         views: Codes a query, ``[photos]``.
-        ms: From pixels to codes, ``[photos]``, on a machine that is busy with others.
     """
 
     own: NDArray[np.int16]
     pairs: NDArray[np.int32]
     alike: NDArray[np.int64]
     views: NDArray[np.int32]
-    ms: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +117,19 @@ class Bench:
             / digest(_drawing(edit), method.name, method.version, key)
             for method in self.methods
         }
-        files: list[bytes] | None = None
+        paths = {name: path.with_suffix(".npz") for name, path in kept.items()}
+        new = [method for method in self.methods if not paths[method.name].exists()]
+        if new:
+            files = [self._edited(edit, photo) for photo in self.files]
+            codes = [methods.codes(new, data) for data in files]
+            for method in new:
+                outcome = self._compare(method, files, [one[method.name] for one in codes])
+                made = {f.name: getattr(outcome, f.name) for f in fields(Outcome)}
+                _keep(paths[method.name], lambda to, made=made: np.savez_compressed(to, **made))
         outcomes = {}
-        for method in self.methods:
-            path = kept[method.name].with_suffix(".npz")
-            if path.exists():
-                with np.load(path) as arrays:
-                    outcomes[method.name] = Outcome(*(arrays[f.name] for f in fields(Outcome)))
-                continue
-            files = files or [self._edited(edit, photo) for photo in self.files]
-            outcome = self._look(method, files)
-            names = [f.name for f in fields(Outcome)]
-            _keep(path, lambda to, names=names, outcome=outcome: np.savez_compressed(
-                to, **{name: getattr(outcome, name) for name in names}))  # fmt: skip
-            outcomes[method.name] = outcome
+        for name, path in paths.items():
+            with np.load(path) as arrays:
+                outcomes[name] = Outcome(*(arrays[f.name] for f in fields(Outcome)))
         return outcomes
 
     def look(self, path: Path) -> Looked:
@@ -140,7 +138,8 @@ class Bench:
         versions = [f"{method.name} {method.version}" for method in self.methods]
         kept = (self.plan.cache / "looked" / digest(data, *versions)).with_suffix(".npz")
         if not kept.exists():
-            made = {f"codes {one.name}": timed(one, data)[0] for one in self.methods}
+            found = methods.codes(self.methods, data)
+            made = {f"codes {name}": codes for name, codes in found.items()}
             made |= {f"entry {space}": methods.entry(space, data) for space in self.listed}
             made["quality"] = np.array(methods.quality(data))
             _keep(kept, lambda to: np.savez(to, **made))
@@ -159,23 +158,22 @@ class Bench:
             _keep(path, lambda to: to.write(made))
         return path.read_bytes()
 
-    def _look(self, method: methods.Method, files: Sequence[bytes]) -> Outcome:
-        listed = columns(self.listed[method.space])
-        alike_entries = columns(_entries(method.space, files))
+    def _compare(
+        self, method: methods.Method, files: Sequence[bytes], queries: Sequence[Codes]
+    ) -> Outcome:
+        listed = self.listed[method.space]
+        alike_entries = _entries(method.space, files)
         count = len(files)
         own = np.empty(count, np.int16)
         pairs = np.zeros((count, method.bits + 1), np.int32)
         alike = np.zeros(method.bits + 1, np.int64)
-        views, ms = np.empty(count, np.int32), np.empty(count, np.float32)
-        for number, data in enumerate(files):
-            codes, ms[number] = timed(method, data)
-            views[number] = len(codes)
+        for number, codes in enumerate(queries):
             distances = nearest(codes, listed)
             own[number] = distances[number]
             pairs[number] = np.bincount(np.delete(distances, number), minlength=method.bits + 1)
             other = np.delete(nearest(codes, alike_entries), number)
             alike += np.bincount(other, minlength=method.bits + 1)
-        return Outcome(own, pairs, alike, views, ms)
+        return Outcome(own, pairs, alike, np.array([len(codes) for codes in queries], np.int32))
 
 
 def timed(method: methods.Method, data: bytes) -> tuple[Codes, float]:
@@ -186,19 +184,13 @@ def timed(method: methods.Method, data: bytes) -> tuple[Codes, float]:
     return codes, (time.perf_counter() - started) * 1000
 
 
-def columns(codes: Codes) -> NDArray[np.uint64]:
-    """Codes as :func:`nearest` reads them: words of 64 bits, ``[words, n]``."""
-    return np.ascontiguousarray(np.ascontiguousarray(codes).view(np.uint64).T)
-
-
-def nearest(codes: Codes, listed: NDArray[np.uint64]) -> NDArray[np.int64]:
+def nearest(codes: Codes, listed: Codes) -> NDArray[np.int64]:
     """Of every entry, the distance to the nearest of a query's codes; all bits if there is none."""
-    least = np.full(listed.shape[1], len(listed) * 64, np.uint16)
-    for code in codes:
-        words = np.ascontiguousarray(code).view(np.uint64)
-        differing = np.bitwise_count(listed ^ words[:, None]).sum(axis=0, dtype=np.uint16)
-        np.minimum(least, differing, out=least)
-    return least.astype(np.int64)
+    if not len(codes):
+        return np.full(len(listed), listed.shape[1] * 8)
+    index = faiss.IndexBinaryFlat(listed.shape[1] * 8)
+    index.add(codes)
+    return index.search(listed, 1)[0][:, 0].astype(np.int64)
 
 
 def _entries(space: str, files: Iterable[bytes]) -> Codes:
@@ -241,6 +233,7 @@ def open_bench(plan: Plan) -> None:
     """Opens this process's bench."""
     global _bench  # noqa: PLW0603  # a worker has one plan
     _bench = Bench(plan)
+    faiss.omp_set_num_threads(1)  # there are as many workers as processors
 
 
 def measure_edit(name: str) -> tuple[str, dict[str, Outcome]]:

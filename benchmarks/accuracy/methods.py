@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import metadata, util
@@ -48,6 +48,7 @@ class Method:
         read: A file's bytes to what ``codes`` takes. Not part of the time that is told.
         codes: What it looks up: uint8 ``[n, bits / 8]``.
         version: Changes when the codes may.
+        families: Of views that initgate looks for; None of a peer.
     """
 
     name: str
@@ -56,11 +57,27 @@ class Method:
     read: Callable[[bytes], Any]
     codes: Callable[[Any], Codes]
     version: str
+    families: Collection[Family] | None = None
 
     @property
     def bits(self) -> int:
         """Of a code."""
         return _BITS[self.space]
+
+
+def codes(methods: Sequence[Method], data: bytes) -> dict[str, Codes]:
+    """What each of several methods looks up of a file; initgate's own share what they do."""
+    found = {one.name: one.codes(one.read(data)) for one in methods if one.families is None}
+    own = {one.name: one.families for one in methods if one.families is not None}
+    if own:
+        every = frozenset[Family]().union(*own.values())
+        made = hash_views(views(decode(data, limits=Limits()), every), [Algorithm.PDQ])
+        for name, families in own.items():
+            left_out = tuple(f", {family}" for family in every - set(families))
+            found[name] = _stacked(
+                one.code for one in made if not any(part in one.view for part in left_out)
+            )
+    return found
 
 
 def entry(space: str, data: bytes) -> Codes:
@@ -173,6 +190,7 @@ def _viewed(name: str, families: Collection[Family]) -> Method:
         partial(decode, limits=Limits()),
         partial(_hash_views, families=families),
         _source_digest(),
+        families,
     )
 
 

@@ -55,7 +55,6 @@ class Result:
         counts: Unrelated pairs at each distance, all edits together, ``[bits + 1]``.
         alike: Per edit, pairs of different photos edited alike, ``[edits, bits + 1]``.
         views: Mean codes a query.
-        ms: Median and 95th percentile of a query, while other work went on.
     """
 
     method: methods.Method
@@ -63,19 +62,16 @@ class Result:
     counts: NDArray[np.int64]
     alike: NDArray[np.int64]
     views: float
-    ms: tuple[float, float]
 
     @classmethod
     def of(cls, method: methods.Method, outcomes: Sequence[Outcome]) -> Result:
         """All edits together."""
-        ms = np.concatenate([outcome.ms for outcome in outcomes])
         return cls(
             method,
             np.stack([outcome.own for outcome in outcomes]),
             np.sum([outcome.pairs.sum(axis=0, dtype=np.int64) for outcome in outcomes], axis=0),
             np.stack([outcome.alike for outcome in outcomes]),
             float(np.mean([outcome.views.mean() for outcome in outcomes])),
-            (float(np.median(ms)), float(np.percentile(ms, 95))),
         )
 
     def found(self, threshold: float) -> NDArray[np.bool_]:
@@ -339,7 +335,7 @@ def recalls(
             "all": float(found.mean()),
             "interval": rates.interval(found),
         }
-    return {**told, "views": result.views, "busy ms, median and 95 %": result.ms}
+    return {**told, "views": result.views}
 
 
 def per_edit(results: Mapping[str, Result], names: Sequence[str]) -> dict[str, dict[str, float]]:
