@@ -37,6 +37,8 @@ _SPOTLESS = 0.01  # next to nothing
 _RAMP = 0.75  # share that steps behind a line, beyond which that begins a shadow, not a picture
 
 _OUTER = 0.3  # of the score: how much an outermost line is ahead of a deepest one
+_RINGING = 32  # of the plane's shorter side, the part in which an edge may ring
+_FAINT_STEP = 14  # levels that it may
 _DEEPEST = 0.6  # of the picture that one border may take
 _REST = 0.2  # of the picture that two must leave
 _DEPTH = 3  # borders around each other
@@ -126,7 +128,21 @@ def _peeled(grey: Levels) -> list[_Choice]:
         likeliest.append(choices[0])
         others.extend(choices[1:])
         box = choices[0].box
+        _silence(down, across, box)
     return likeliest + others
+
+
+def _silence(down: Levels, across: Levels, box: Box) -> None:
+    """Forgets the faint steps along a box's edges: lossy files let the edge itself ring there."""
+    wide = min(down.shape) // _RINGING
+    top, left, bottom, right = box
+    for near in (
+        down[top : top + wide],
+        down[bottom - wide : bottom],
+        across[:, left : left + wide],
+        across[:, right - wide : right],
+    ):
+        near[near <= _FAINT_STEP] = 0
 
 
 def _within(down: Levels, across: Levels, box: Box) -> list[_Choice]:
