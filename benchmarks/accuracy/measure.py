@@ -78,6 +78,25 @@ class Looked:
     codes: dict[str, Codes]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Listed:
+    """The codes of entries, one or more of each.
+
+    Args:
+        codes: uint8 ``[n, bits / 8]``.
+        starts: Each entry's first.
+    """
+
+    codes: Codes
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, entries: Iterable[Codes]) -> Listed:
+        """Those of each entry."""
+        made = list(entries)
+        return cls(np.concatenate(made), np.cumsum([0, *map(len, made[:-1])]))
+
+
 class Bench:
     """A plan with its pictures in memory. Each process opens its own.
 
@@ -96,21 +115,19 @@ class Bench:
         self.methods = [methods.named(name) for name in plan.methods]
         distractors = read_distractors(plan.data / "distractors.npz")
         others = [path for path in photo_files(folder, plan.split) if path not in set(self.files)]
-        self.listed: dict[str, Codes] = {}
+        self.unrelated = len(others) + len(distractors["pdq"])
+        files = [path.read_bytes() for path in self.files + others]
+        self.listed: dict[str, Listed] = {}
         for space in {method.space for method in self.methods}:
-            made = self._listed(space, [path.read_bytes() for path in self.files + others])
-            self.listed[space] = np.concatenate([made, distractors[space]])
-
-    def _listed(self, space: str, files: Sequence[bytes]) -> Codes:
-        kept = (self.plan.cache / "listed" / digest(space, *files)).with_suffix(".npy")
-        if not kept.exists():
-            made = _entries(space, files)
-            _keep(kept, lambda to: np.save(to, made))
-        return np.load(kept)
+            further = distractors["phash" if space == "phash" else "pdq"]
+            made = [methods.entries(space, data) for data in files]
+            self.listed[space] = Listed.of([*made, *further[:, None]])
 
     def edit(self, edit: Edit) -> dict[str, Outcome]:
         """What every method makes of an edit."""
-        key = digest(*(path.name for path in self.files), *(len(c) for c in self.listed.values()))
+        key = digest(
+            *(path.name for path in self.files), *(len(one.codes) for one in self.listed.values())
+        )
         kept = {
             method.name: self.plan.cache
             / "outcomes"
@@ -140,7 +157,7 @@ class Bench:
         if not kept.exists():
             found = methods.codes(self.methods, data)
             made = {f"codes {name}": codes for name, codes in found.items()}
-            made |= {f"entry {space}": methods.entry(space, data) for space in self.listed}
+            made |= {f"entry {space}": methods.entries(space, data) for space in self.listed}
             made["quality"] = np.array(methods.quality(data))
             _keep(kept, lambda to: np.savez(to, **made))
         with np.load(kept) as arrays:
@@ -162,7 +179,7 @@ class Bench:
         self, method: methods.Method, files: Sequence[bytes], queries: Sequence[Codes]
     ) -> Outcome:
         listed = self.listed[method.space]
-        alike_entries = _entries(method.space, files)
+        alike_entries = Listed.of(methods.entries(method.space, data) for data in files)
         count = len(files)
         own = np.empty(count, np.int16)
         pairs = np.zeros((count, method.bits + 1), np.int32)
@@ -184,17 +201,15 @@ def timed(method: methods.Method, data: bytes) -> tuple[Codes, float]:
     return codes, (time.perf_counter() - started) * 1000
 
 
-def nearest(codes: Codes, listed: Codes) -> NDArray[np.int64]:
+def nearest(codes: Codes, listed: Listed) -> NDArray[np.int64]:
     """Of every entry, the distance to the nearest of a query's codes; all bits if there is none."""
+    bits = listed.codes.shape[1] * 8
     if not len(codes):
-        return np.full(len(listed), listed.shape[1] * 8)
-    index = faiss.IndexBinaryFlat(listed.shape[1] * 8)
+        return np.full(len(listed.starts), bits)
+    index = faiss.IndexBinaryFlat(bits)
     index.add(codes)
-    return index.search(listed, 1)[0][:, 0].astype(np.int64)
-
-
-def _entries(space: str, files: Iterable[bytes]) -> Codes:
-    return np.stack([methods.entry(space, data) for data in files])
+    distances = index.search(listed.codes, 1)[0][:, 0]
+    return np.minimum.reduceat(distances, listed.starts).astype(np.int64)
 
 
 @cache

@@ -21,6 +21,7 @@ from PIL import Image
 import initgate
 from initgate.hashing import hash_views, pdq
 from initgate.image import Limits, decode
+from initgate.lists.build import entries_of
 from initgate.model import Algorithm, Family, Picture
 from initgate.views import FAST, STANDARD, THOROUGH, views
 
@@ -34,7 +35,7 @@ VIEW_SETS = {"fast": FAST, "standard": STANDARD, "thorough": THOROUGH}
 
 _FAMILIES = "views="
 
-_BITS = {"pdq": 256, "phash": 64}
+_BITS = {"pdq": 256, "pdq, crops": 256, "phash": 64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Method:
 
     Args:
         name: In tables.
-        space: Which hash: ``"pdq"`` or ``"phash"``.
+        space: Which hashes are listed: ``"pdq"``, ``"phash"``, or ``"pdq, crops"``.
         threshold: The customary one, inclusive.
         read: A file's bytes to what ``codes`` takes. Not part of the time that is told.
         codes: What it looks up: uint8 ``[n, bits / 8]``.
@@ -80,9 +81,15 @@ def codes(methods: Sequence[Method], data: bytes) -> dict[str, Codes]:
     return found
 
 
-def entry(space: str, data: bytes) -> Codes:
-    """The code that a list holds of a picture: upright, whole, by the usual library."""
-    return _ENTRY[space](_rgb(data))[0]
+def entries(space: str, data: bytes) -> Codes:
+    """The codes that a list holds of a picture, ``[n, bits / 8]``.
+
+    Upright, whole, by the usual library; and of its crops, if its owner lists them with initgate.
+    """
+    if space == "pdq, crops":
+        made = entries_of(data, algorithm=Algorithm.PDQ, entry="listed", min_quality=0)
+        return _stacked(one.code for one in made)
+    return _ENTRY[space](_rgb(data))
 
 
 def quality(data: bytes) -> int:
@@ -179,13 +186,14 @@ def _stacked(codes: Iterable[bytes]) -> Codes:
 
 def _initgate() -> Iterator[Method]:
     yield from (_viewed(name, families) for name, families in VIEW_SETS.items())
+    yield _viewed("thorough, crops listed", THOROUGH, space="pdq, crops")
 
 
-def _viewed(name: str, families: Collection[Family]) -> Method:
+def _viewed(name: str, families: Collection[Family], *, space: str = "pdq") -> Method:
     """What the gate looks up with some families of views."""
     return Method(
         name,
-        "pdq",
+        space,
         Algorithm.PDQ.default_threshold,
         partial(decode, limits=Limits()),
         partial(_hash_views, families=families),

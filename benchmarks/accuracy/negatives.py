@@ -62,10 +62,10 @@ def run(
         progress.update(task, advance=1)
     told = {}
     for method in bench.methods:
-        listed = measure.columns(bench.listed[method.space])
+        listed = bench.listed[method.space]
         # A list is to hold no picture of a low quality: it is one of many that look alike.
         fit = [number for number, one in enumerate(looked) if one.is_fit]
-        entries = np.stack([looked[number].entries[method.space] for number in fit])
+        entries = measure.Listed.of(looked[number].entries[method.space] for number in fit)
         pairs: Counter[str] = Counter()
         refused = 0
         least = method.bits

@@ -256,7 +256,7 @@ def _report(
     report: dict[str, Any] = {
         "split": bench.plan.split.value,
         "photos": [path.name for path in bench.files],
-        "listed": {space: len(codes) for space, codes in bench.listed.items()},
+        "listed": {space: len(one.starts) for space, one in bench.listed.items()},
         "edits": {name: str(measure.by_name()[name]) for name in (*own, *others)},
     }
     times: dict[str, dict[str, float]] = {}
