@@ -9,7 +9,7 @@ rounding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from initgate.hashing.pdq import ORIENTATIONS
-from initgate.model import View
+from initgate.model import Levels, View
 
 Terms: TypeAlias = NDArray[np.float32]
 """The DCT terms of the four flips of a part: ``[2, 2, 16, 16]``, top to bottom by left to right."""
@@ -42,7 +42,7 @@ _FLAT = 2.0
 _PRODUCT = 1 << 18
 
 
-def hash_parts(views: Iterable[View]) -> Iterator[tuple[View, str, bytes]]:
+def hash_parts(views: Sequence[View]) -> Iterator[tuple[View, str, bytes]]:
     """The PDQ hashes of the eight turned parts, those of flat ones left out: view, name, hash.
 
     Args:
@@ -106,18 +106,20 @@ def _codes(terms: Terms) -> NDArray[np.uint8]:
 
 
 class _Halves:
-    """The products of rows, of which parts that span the same rows need but one."""
+    """The products of rows, of which parts that span the same rows and pixels need but one.
+
+    Planes are told apart by their ids, so that they must outlive this.
+    """
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[int, Axis, Axis], NDArray[np.float32]] = {}
+        self._kept: dict[tuple[int, Axis, int, int], NDArray[np.float32]] = {}
 
-    def of(self, view: View, rows: Axis, columns: Axis) -> NDArray[np.float32]:
-        """The terms of each of the columns: ``[32, columns]``."""
-        key = (id(view.levels), rows, columns)
+    def of(self, plane: Levels, rows: Axis, columns: slice) -> NDArray[np.float32]:
+        """The terms of some columns: ``[32, columns]``."""
+        key = (id(plane), rows, columns.start, columns.stop)
         if key not in self._kept:
             near, down = _axis(*rows)
-            part = view.levels[near, _axis(*columns)[0]]
-            self._kept[key] = _product(down, part.astype(np.float32))
+            self._kept[key] = _product(down, plane[near, columns].astype(np.float32))
         return self._kept[key]
 
 
@@ -126,10 +128,10 @@ def _terms(view: View, halves: _Halves) -> Terms:
         raise ValueError("the view has no box")
     top, left, bottom, right = view.box
     height, width = view.full or view.levels.shape
-    rows, columns = (top, bottom, height, view.scale), (left, right, width, view.scale)
-    halfway = halves.of(view, rows, columns).reshape(2, _TERMS, -1)
-    terms = halfway @ _axis(*columns)[1].reshape(2, 1, _TERMS, -1).swapaxes(2, 3)
-    return terms.swapaxes(0, 1).copy()
+    columns, across = _axis(left, right, width, view.scale)
+    halfway = halves.of(view.levels, (top, bottom, height, view.scale), columns)
+    terms = _product(across, halfway.T).reshape(2, _TERMS, 2, _TERMS)
+    return terms.transpose(2, 0, 3, 1).copy()
 
 
 @lru_cache(maxsize=256)

@@ -1,12 +1,14 @@
 """The picture that was turned by some degrees, turned back.
 
-Where one colour fills the corners of a turned picture, the legs of the triangles tell the angle to
-a tenth of a degree. Elsewhere angles are tried, in steps that a hash stands.
+Where one colour fills the corners of a turned picture, the straight edges between tell the angle to
+a tenth of a degree. Otherwise angles are tried, in steps that a hash stands: it finds its way
+back from a degree and a quarter, and from less where parts that were cut off must be made up too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,77 +18,94 @@ from initgate.image import to_turned
 from initgate.model import Family, Levels, View
 from initgate.views.looks import Look, is_strip
 
-_SIDE = 256  # pixels of the shorter side of the plane that corners are looked for on
-_GRID_SIDE = 128  # the same of the planes that are turned by each angle
+_SIDE = 256  # pixels of the shorter side of the plane on which edges are looked for
+_TRIED_SIDE = 128  # the same of the plane that is turned by each angle: the hash needs no more
+_MARGIN = 0.3  # of a side: how far a plane is continued, so that nothing black turns in
+
+# Degrees, chosen by how many random turns of photos each adds to those before it.
 _KEPT = (2.5, 5.0, 7.5, 10.0, 12.5)
 _SAME_SHAPE = (2.5, 4.5, 6.5)
 _LARGEST = (2.5, 4.5, 7.0)
-_MARGIN = 0.3  # of a side: how far a plane is continued, so that nothing black turns in
 
-_NEAR = 10  # levels by which a corner's pixels differ at most
-_SLOPES = (np.tan(np.radians(0.5)), np.tan(np.radians(40.0)))
+_NEAR = 10  # levels by which pixels of one colour differ at most
 _FEWEST = 8  # pairs of columns that must tell a side's slope
 _BENT = 2.0  # pixels by which a straight edge may leave its line
+_SLOPES = (np.tan(np.radians(0.5)), np.tan(np.radians(40.0)))
 _APART = 0.7  # degrees by which the sides' angles may differ
 
 
+@dataclass(frozen=True, slots=True)
+class _Tilt:
+    """How a picture may have come to be tilted.
+
+    Args:
+        degrees: How far it was turned, counter-clockwise.
+        full: Its height and width.
+        how: What became of the canvas.
+    """
+
+    degrees: float
+    full: tuple[int, int]
+    how: str = ""
+
+
 def tilted(look: Look) -> Iterator[View]:
-    """One for each angle and way to fill the canvas; two more if the corners tell the angle."""
+    """One for each angle and way to fill the canvas; two more if corners tell the angle."""
     if is_strip(look.full):
         return
     plane, scale = look.grey(_SIDE)
-    if angle := _angle(plane):
-        yield from _in_corners(look, (_widened(plane), scale), angle)
-    plane, scale = look.grey(_GRID_SIDE)
-    wide = _widened(plane)
-    for angle, how, full in _tried(*look.full):
-        for turned in (angle, -angle):
-            yield _turned(look, f"by {turned:g}{how}", (wide, scale), turned, full)
+    if degrees := _angle(plane):
+        yield from _turned_back(look, plane, scale, _in_corners(degrees, *look.full))
+    plane, scale = look.grey(_TRIED_SIDE)
+    yield from _turned_back(look, plane, scale, _tried(*look.full))
 
 
-def _tried(height: int, width: int) -> Iterator[tuple[float, str, tuple[int, int]]]:
-    """Angles, how the canvas was filled, and how large the picture was then."""
-    for angle in _KEPT:
-        yield angle, "", (height, width)
-    for angle in _SAME_SHAPE:
-        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-        more = cos + sin * max(height, width) / min(height, width)
-        yield angle, ", cropped to its shape", (round(height * more), round(width * more))
-    for angle in _LARGEST:
-        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-        full = round(height * cos + width * sin), round(width * cos + height * sin)
-        yield angle, ", cropped", full
-
-
-def _widened(plane: Levels) -> Levels:
-    """Continued on all sides, so that nothing black turns in."""
+def _turned_back(look: Look, plane: Levels, scale: int, tilts: Iterator[_Tilt]) -> Iterator[View]:
     above, before = (round(side * _MARGIN) for side in plane.shape)
-    wide = continued(continued(plane, above, above).T, before, before).T
-    return np.rint(wide).astype(np.uint8)
+    floats = continued(continued(plane, above, above).T, before, before).T
+    wide = np.rint(floats).astype(np.uint8)
+    middle = wide.shape[0] / 2, wide.shape[1] / 2
+    for tilt in tilts:
+        size = -(-tilt.full[0] // scale), -(-tilt.full[1] // scale)
+        upright = to_turned(wide, tilt.degrees, size=size, middle=middle)
+        name = f"{look.name}, {Family.TILTED} by {tilt.degrees:.1f}{tilt.how}"
+        yield View(name, upright, tilt.full, scale, (0, 0, *tilt.full))
 
 
-def _turned(
-    look: Look, how: str, wide: tuple[Levels, int], degrees: float, full: tuple[int, int]
-) -> View:
-    plane, scale = wide
-    size = -(-full[0] // scale), -(-full[1] // scale)
-    middle = plane.shape[0] / 2, plane.shape[1] / 2
-    upright = to_turned(plane, degrees, size=size, middle=middle)
-    name = f"{look.name}, {Family.TILTED} {how}"
-    return View(name, upright, full, scale, (0, 0, *full))
-
-
-def _in_corners(look: Look, wide: tuple[Levels, int], degrees: float) -> Iterator[View]:
-    """The picture if the canvas was kept, and if it was made as large as the turned picture."""
-    yield _turned(look, f"by {degrees:.1f}", wide, degrees, look.full)
-    height, width = look.full
-    cos, sin = np.cos(np.radians(degrees)), abs(np.sin(np.radians(degrees)))
+def _in_corners(degrees: float, height: int, width: int) -> Iterator[_Tilt]:
+    """A canvas of the picture's size, and one that just holds all of the turned picture."""
+    yield _Tilt(degrees, (height, width))
+    cos, sin = _cos_sin(abs(degrees))
     full = (
         round((height * cos - width * sin) / (cos**2 - sin**2)),
         round((width * cos - height * sin) / (cos**2 - sin**2)),
     )
     if min(full) > 0:
-        yield _turned(look, f"by {degrees:.1f}, expanded", wide, degrees, full)
+        yield _Tilt(degrees, full, ", expanded")
+
+
+def _tried(height: int, width: int) -> Iterator[_Tilt]:
+    """Canvases of the picture's size, and pictures that were cropped until no corner showed."""
+    for degrees in _KEPT:
+        yield from _both_ways(degrees, (height, width), "")
+    for degrees in _SAME_SHAPE:
+        cos, sin = _cos_sin(degrees)
+        more = cos + sin * max(height, width) / min(height, width)
+        full = round(height * more), round(width * more)
+        yield from _both_ways(degrees, full, ", cropped to its shape")
+    for degrees in _LARGEST:
+        cos, sin = _cos_sin(degrees)
+        full = round(height * cos + width * sin), round(width * cos + height * sin)
+        yield from _both_ways(degrees, full, ", cropped")
+
+
+def _both_ways(degrees: float, full: tuple[int, int], how: str) -> Iterator[_Tilt]:
+    yield _Tilt(degrees, full, how)
+    yield _Tilt(-degrees, full, how)
+
+
+def _cos_sin(degrees: float) -> tuple[float, float]:
+    return float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))
 
 
 def _angle(plane: Levels) -> float | None:
@@ -105,19 +124,20 @@ def _angle(plane: Levels) -> float | None:
 
 def _depths(plane: Levels, level: int) -> NDArray[np.intp]:
     """How far each column keeps a level from its top; 0 where that is as far as the middle."""
-    upper = plane[: len(plane) // 2].astype(np.int16)
+    upper = plane[: (len(plane) + 1) // 2].astype(np.int16)
     differs = np.abs(upper - level) > _NEAR
-    return np.where(differs.any(axis=0), differs.argmax(axis=0), 0)
+    depths: NDArray[np.intp] = differs.argmax(axis=0)
+    return depths
 
 
 def _slope(depths: NDArray[np.intp]) -> float | None:
-    """The slope of the straight line that many of the depths lie on, if there is one."""
+    """The slope of the straight line on which many of the depths lie, if there is one."""
     lag = len(depths) // 4
     starts = np.flatnonzero((depths[lag:] > 0) & (depths[: len(depths) - lag] > 0))
     if len(starts) < _FEWEST:
         return None
     rises = depths[starts + lag] - depths[starts]
-    rise = int(np.bincount(rises - rises.min()).argmax()) + int(rises.min())  # the most frequent
+    rise = int(np.bincount(rises - rises.min()).argmax() + rises.min())  # the most frequent
     x = starts[rises == rise]
     start = np.median(depths[x] - rise / lag * x)
     x = np.flatnonzero(depths)
