@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from samples import LISTED, SHARED_DATA, UNLISTED, photo
 
-from initgate.hashing import hash_bytes, hash_orientations, hash_upright, pdq
+from initgate.hashing import dct, hash_bytes, hash_orientations, hash_upright, pdq
 from initgate.hashing.pdq import ORIENTATIONS
 from initgate.model import RGB, Algorithm, View
 from initgate.testing import scene
@@ -135,7 +135,10 @@ def test_an_orientation_of_the_imagehash_library_is_that_of_the_turned_colours(
         (PILLOW[name] for name in ORIENTATIONS),
         strict=True,
     ):
-        assert made.code == hash_upright(turn(rgb, how), algorithm).code
+        wanted = hash_upright(turn(rgb, how), algorithm).code
+        # A turned square of pHash's is the square of the turned picture to within a level.
+        most = algorithm.bits // 16 if algorithm in dct.SHRUNK and how is not None else 0
+        assert distance(made.code, wanted) <= most
 
 
 def test_a_view_of_a_shrunk_picture_has_the_hash_of_the_full_one() -> None:

@@ -12,7 +12,7 @@ import imagehash
 import numpy as np
 
 from initgate.hashing.pdq import ORIENTATIONS
-from initgate.image import to_pil
+from initgate.image import to_grey, to_pil, to_size
 from initgate.model import Algorithm, Levels
 
 _FAMILIES: dict[Algorithm, Callable[..., imagehash.ImageHash]] = {
@@ -25,6 +25,10 @@ _FAMILIES: dict[Algorithm, Callable[..., imagehash.ImageHash]] = {
     Algorithm.WHASH64: imagehash.whash,
     Algorithm.WHASH256: imagehash.whash,
 }
+
+# To how many pixels a side pHash shrinks the luma before anything else, whatever its shape. (aHash
+# does too, but it compares pixels with their mean, where a level of rounding is a bit.)
+SHRUNK = {Algorithm.PHASH64: 32, Algorithm.PHASH256: 64}
 
 # numpy's twins of the orientations, in the same order.
 _TURNS: tuple[Callable[[Levels], Levels], ...] = (
@@ -47,7 +51,14 @@ def upright(levels: Levels, algorithm: Algorithm) -> bytes:
 
 
 def orientations(levels: Levels, algorithm: Algorithm) -> Iterator[tuple[str, bytes]]:
-    """The eight dihedral variants: name, hash. Each is hashed anew: the library knows no other."""
-    grey = np.asarray(to_pil(levels).convert("L"))  # which is the first that the library does
+    """The eight dihedral variants: name, hash. Each is hashed anew: the library knows no other.
+
+    For pHash the library shrinks any picture to a square first. That is done once, and the square
+    turned: it is the square of the turned picture to within rounding.
+    """
+    grey = to_grey(levels)  # which is the first that the library does
+    side = SHRUNK.get(algorithm, 0)
+    if 0 < side <= min(grey.shape):
+        grey = to_size(grey, (side, side), sharp=True)
     for name, turn in zip(ORIENTATIONS, _TURNS, strict=True):
         yield name, upright(turn(grey), algorithm)
