@@ -1432,6 +1432,7 @@ def test_these_are_the_commands() -> None:
         "audit tail",
         "audit verify",
         "audit export",
+        "calibrate",
         "doctor",
         "demo",
     }
