@@ -13,25 +13,34 @@ from initgate.hashing import dct, digest, pdq
 from initgate.hashing.parts import continued, hash_parts
 from initgate.model import Algorithm, Family, Hash, Levels, View
 
+# Parts that are hashed together. Until then their planes are held, of all frames of an animation.
+_AT_ONCE = 64
+
 
 def hash_views(views: Iterable[View], algorithms: Collection[Algorithm]) -> list[Hash]:
     """The hashes of all views in all orientations, for a query. Digests are none.
 
     Args:
-        views: They may come one by one: no more than one whole picture is held.
+        views: They may come one by one: no more than some planes are held.
         algorithms: What to compute.
     """
     hashes: list[Hash] = []
-    parts = []
+    parts: list[View] = []
     for view in views:
         for algorithm in algorithms:
             if algorithm is Algorithm.PDQ and view.box is not None:
                 parts.append(view)
             elif not algorithm.is_digest:
                 hashes += hash_orientations(view, algorithm)
-    for view, name, code in hash_parts(parts):
-        hashes.append(Hash(Algorithm.PDQ, code, None, _named(view, name)))
-    return hashes
+        if len(parts) >= _AT_ONCE:
+            hashes += _hash_parts(parts)
+            parts = []
+    return hashes + _hash_parts(parts)
+
+
+def _hash_parts(parts: list[View]) -> list[Hash]:
+    found = hash_parts(parts)
+    return [Hash(Algorithm.PDQ, code, None, _named(view, name)) for view, name, code in found]
 
 
 def hash_orientations(view: View, algorithm: Algorithm) -> Iterator[Hash]:

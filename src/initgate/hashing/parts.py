@@ -134,7 +134,7 @@ def _terms(view: View, halves: _Halves) -> Terms:
     return terms.transpose(2, 0, 3, 1).copy()
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)  # as many as one picture has; each is small but of the longest strips
 def _axis(start: int, end: int, size: int, scale: int) -> tuple[slice, NDArray[np.float32]]:
     """Which pixels of a shrunk axis a part takes, and the matrix ``[32, pixels]`` over them.
 
@@ -177,7 +177,7 @@ def _product(matrix: NDArray[np.float32], part: NDArray[np.float32]) -> NDArray[
     return made
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)  # each takes 128 bytes for each pixel of a full side
 def _matrix(size: int) -> NDArray[np.float32]:
     """Blur, sampling and DCT of an axis: ``[32, size]``, from its start and from its end.
 
