@@ -140,6 +140,16 @@ def to_grey(levels: Levels, shrink: int = 1) -> Levels:
     return np.asarray(grey if shrink == 1 else grey.reduce(shrink))
 
 
+def to_mean(levels: Levels, shrink: int = 1) -> Levels:
+    """The mean of a picture's colours, shrunk as by :func:`to_grey`."""
+    if levels.ndim == 2:  # noqa: PLR2004  # a plane
+        return to_grey(levels, shrink)
+    coloured = to_pil(levels)
+    small = np.asarray(coloured if shrink == 1 else coloured.reduce(shrink))
+    mean: Levels = (small.sum(axis=2, dtype=np.uint16) // 3).astype(np.uint8)
+    return mean
+
+
 def to_size(levels: Levels, size: tuple[int, int], *, sharp: bool = False) -> Levels:
     """A picture stretched or squeezed to a height and width.
 

@@ -145,6 +145,9 @@ class Family(StrEnum):
     SQUEEZED = "squeezed"
     """Brought to 512×512 pixels first, as PDQ's C++ tool does."""
 
+    TONED = "toned"
+    """With other tones: as before it was brightened, filtered or equalised."""
+
     TRIMMED = "trimmed"
     """Without borders and captions."""
 

@@ -39,8 +39,13 @@ def hash_views(views: Iterable[View], algorithms: Collection[Algorithm]) -> list
 
 
 def _hash_parts(parts: list[View]) -> list[Hash]:
-    found = hash_parts(parts)
-    return [Hash(Algorithm.PDQ, code, None, _named(view, name)) for view, name, code in found]
+    hashes: list[Hash] = []
+    for view, name, code in hash_parts(parts):
+        made = Hash(Algorithm.PDQ, code, None, _named(view, name))
+        hashes.append(made)
+        if view.negative:
+            hashes.append(_negative(made))
+    return hashes
 
 
 def hash_orientations(view: View, algorithm: Algorithm) -> Iterator[Hash]:

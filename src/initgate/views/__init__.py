@@ -16,12 +16,14 @@ from initgate.views.looks import Look, looks
 from initgate.views.split import split
 from initgate.views.squeezed import squeezed
 from initgate.views.tilted import tilted
+from initgate.views.toned import toned
 from initgate.views.trimmed import trimmed
 from initgate.views.uncropped import uncropped
 
 _FINDERS: dict[Family, Callable[[Look], Iterator[View]]] = {
     Family.TRIMMED: trimmed,
     Family.SQUEEZED: squeezed,
+    Family.TONED: toned,
     Family.TILTED: tilted,
     Family.UNCROPPED: uncropped,
     Family.EMBEDDED: embedded,
@@ -29,7 +31,7 @@ _FINDERS: dict[Family, Callable[[Look], Iterator[View]]] = {
 }
 
 FAST = frozenset({Family.NEGATIVE, Family.TRIMMED})
-STANDARD = FAST | {Family.SQUEEZED, Family.EMBEDDED, Family.SPLIT}
+STANDARD = FAST | {Family.SQUEEZED, Family.TONED, Family.EMBEDDED, Family.SPLIT}
 THOROUGH = frozenset(Family)
 """The families that are worth their time, by how much of it there is."""
 
@@ -44,9 +46,16 @@ def views(picture: Picture, families: Collection[Family] = STANDARD) -> Iterator
     for look in looks(picture):
         yield replace(look.whole, negative=Family.NEGATIVE in families)
         found = chain.from_iterable(
-            find(look) for family, find in _FINDERS.items() if family in families
+            _found(look, family, families) for family in _FINDERS if family in families
         )
         yield from _once(found)
+
+
+def _found(look: Look, family: Family, families: Collection[Family]) -> Iterator[View]:
+    # A border may have been put around a negative, too.
+    negative = family is Family.TRIMMED and Family.NEGATIVE in families
+    for view in _FINDERS[family](look):
+        yield replace(view, negative=negative)
 
 
 def _once(found: Iterable[View]) -> Iterator[View]:

@@ -72,6 +72,14 @@ class Look:
         plane, scale = self.grey(round(side * share))
         return View(f"{self.name}, {name}", plane, self.full, scale, box)
 
+    def cut(self, view: View) -> Look:
+        """A part of it, from :meth:`part`, as a picture of its own."""
+        top, left, bottom, right = view.box or (0, 0, *self.full)
+        rows = slice(top // self.scale, -(-bottom // self.scale))
+        columns = slice(left // self.scale, -(-right // self.scale))
+        size = bottom - top, right - left
+        return Look(view.name, self.levels[rows, columns], size, self.scale)
+
 
 def is_strip(size: tuple[int, int]) -> bool:
     """Whether a height and width are those of no photo, but of something very long and thin."""

@@ -17,6 +17,7 @@ from initgate.hashing.parts import continued
 from initgate.image import to_turned
 from initgate.model import Family, Levels, View
 from initgate.views.looks import Look, is_strip
+from initgate.views.trimmed import trimmed
 
 _SIDE = 256  # pixels of the shorter side of the plane on which edges are looked for
 _TRIED_SIDE = 128  # the same of the plane that is turned by each angle: the hash needs no more
@@ -55,7 +56,10 @@ def tilted(look: Look) -> Iterator[View]:
         return
     plane, scale = look.grey(_SIDE)
     if degrees := _angle(plane):
-        yield from _turned_back(look, plane, scale, _in_corners(degrees, *look.full))
+        for upright in _turned_back(look, plane, scale, _in_corners(degrees, *look.full)):
+            yield upright
+            # A border may have been turned with the picture in it.
+            yield from trimmed(Look(upright.name, upright.levels, upright.full or (0, 0), scale))
     plane, scale = look.grey(_TRIED_SIDE)
     yield from _turned_back(look, plane, scale, _tried(*look.full))
 

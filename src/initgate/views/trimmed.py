@@ -80,6 +80,22 @@ def trimmed(look: Look) -> Iterator[View]:
     Args:
         look: The picture.
     """
+    yield from look.once(_found)
+
+
+def likeliest(look: Look) -> Look | None:
+    """The likeliest of them as a picture of its own; None if there is no border."""
+    for view in look.once(_found):
+        if view.box != (0, 0, *look.full):
+            return look.cut(view)
+    return None
+
+
+def _found(look: Look) -> list[View]:
+    return list(_find(look))
+
+
+def _find(look: Look) -> Iterator[View]:
     height, width = look.full
     if max(height, width) > _SLENDER * min(height, width):
         return

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from initgate.model import Family, View
 from initgate.views.looks import Look, is_strip
+from initgate.views.trimmed import likeliest
 
 # What to add above, left, below and right, in shares of the height and width that are left.
 _ALL_ROUND = (0.02, 0.04, 0.065, 0.1, 0.14)
@@ -32,7 +33,13 @@ _SHARES: tuple[tuple[str, tuple[float, float, float, float]], ...] = (
 
 
 def uncropped(look: Look) -> Iterator[View]:
-    """The picture continued on all sides, on one, and on two opposite ones."""
+    """The picture continued on all sides, on one, and on two opposite ones; also without border."""
+    yield from _continued(look)
+    if inner := likeliest(look):
+        yield from _continued(inner)
+
+
+def _continued(look: Look) -> Iterator[View]:
     if is_strip(look.full):
         return
     height, width = look.full
