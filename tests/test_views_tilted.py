@@ -43,7 +43,7 @@ def test_corners_of_one_colour_tell_the_angle_exactly(degrees: float, fill: str)
     turned = PHOTO.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=fill)
     distance, name = nearest(turned)
     assert distance <= 16
-    assert name == f"picture, tilted by {degrees:.1f}, expanded"
+    assert name.startswith(f"picture, tilted by {degrees:.1f}, ")
 
 
 @pytest.mark.parametrize("degrees", [-4.2, 6.1])
