@@ -4,7 +4,7 @@ gate of the shipped configuration."""
 from __future__ import annotations
 
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 from samples import LISTED, UNLISTED, photo
 
 from initgate import Gate, Reason
@@ -73,6 +73,17 @@ def test_refuses_a_collage(sample_gate: Gate, name: str, gutter: int) -> None:
 @pytest.mark.parametrize("name", LISTED)
 def test_refuses_an_inset(sample_gate: Gate, name: str) -> None:
     assert_recognised(sample_gate, inset(photo(name)), name)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_refuses_a_photo_sunk_into_the_dark(sample_gate: Gate, name: str) -> None:
+    dark = photo(name).point([round(255 * (level / 255) ** 3) for level in range(256)] * 3)
+    assert_recognised(sample_gate, dark, name)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_refuses_a_negative_with_a_border(sample_gate: Gate, name: str) -> None:
+    assert_recognised(sample_gate, ImageOps.expand(ImageOps.invert(photo(name)), 70, "#444"), name)
 
 
 @pytest.mark.parametrize("dark", [False, True])

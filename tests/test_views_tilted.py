@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from samples import LISTED, photo
 
 from initgate.hashing import hash_upright, hash_views
@@ -44,6 +44,14 @@ def test_corners_of_one_colour_tell_the_angle_exactly(degrees: float, fill: str)
     distance, name = nearest(turned)
     assert distance <= 16
     assert name.startswith(f"picture, tilted by {degrees:.1f}, ")
+
+
+@pytest.mark.parametrize("degrees", [-8.0, 5.5])
+def test_a_border_that_was_turned_with_its_picture_is_taken_off(degrees: float) -> None:
+    framed = ImageOps.expand(PHOTO, 50, "#dddddd")
+    distance, name = nearest(framed.rotate(degrees, Image.Resampling.BICUBIC, expand=True))
+    assert distance <= 31
+    assert name.endswith("trimmed")
 
 
 @pytest.mark.parametrize("degrees", [-4.2, 6.1])

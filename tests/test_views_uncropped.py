@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from samples import LISTED, photo
 
 from initgate.hashing import hash_upright, hash_views
@@ -58,13 +58,27 @@ def test_a_wider_shape_cut_out_of_the_middle_is_made_up_for() -> None:
     assert name.startswith("picture, uncropped above and below")
 
 
+def test_what_was_cropped_and_then_captioned_is_made_up_for_too() -> None:
+    width, height = PHOTO.size
+    each = round(0.05 * width), round(0.05 * height)
+    cropped = PHOTO.crop((*each, width - each[0], height - each[1]))
+    captioned = ImageOps.expand(cropped, (0, 60, 0, 0), "white")
+    wanted = int.from_bytes(hash_upright(np.asarray(PHOTO), Algorithm.PDQ).code)
+    assert any(
+        (int.from_bytes(made.code) ^ wanted).bit_count() <= 31
+        for made in hash_views(found(captioned), [Algorithm.PDQ])
+        if made.view.startswith("picture, trimmed, uncropped")
+    )
+
+
 def test_each_part_holds_the_whole_picture() -> None:
     for view in found(scene(1, height=100, width=200)):
         top, left, bottom, right = view.box or (0, 0, 0, 0)
+        assert view.full is not None
         assert top <= 0
         assert left <= 0
-        assert bottom >= 100
-        assert right >= 200
+        assert bottom >= view.full[0]
+        assert right >= view.full[1]
 
 
 def test_a_strip_was_no_cropped_picture() -> None:

@@ -134,7 +134,7 @@ def _terms(view: View, halves: _Halves) -> Terms:
     return terms.transpose(2, 0, 3, 1).copy()
 
 
-@lru_cache(maxsize=64)  # as many as one picture has; each is small but of the longest strips
+@lru_cache(maxsize=192)  # more than one picture has; each is small but of the longest strips
 def _axis(start: int, end: int, size: int, scale: int) -> tuple[slice, NDArray[np.float32]]:
     """Which pixels of a shrunk axis a part takes, and the matrix ``[32, pixels]`` over them.
 

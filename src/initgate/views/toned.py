@@ -45,7 +45,9 @@ def toned(look: Look) -> Iterator[View]:
         ("equalised", _normal(_ranks(grey))[grey]),
         ("shaded", _SHADED[grey]),
     ):
-        yield View(f"{look.name}, {Family.TONED} {name}", plane, look.full, scale, (0, 0, *look.full))
+        yield View(
+            f"{look.name}, {Family.TONED} {name}", plane, look.full, scale, (0, 0, *look.full)
+        )
 
 
 def _ranks(grey: Levels) -> NDArray[np.float64]:
