@@ -24,7 +24,6 @@ from initgate.index import Index
 from initgate.model import Family, HashList
 from initgate.policy import Encoded, Fallback, ListPolicy, Policy
 from initgate.testing import MemorySink
-from initgate.views import STANDARD
 
 settings.register_profile(
     "default",
@@ -108,7 +107,7 @@ def make_gate(sink: MemorySink, log: Any) -> MakeGate:
         audit: AuditSink = sink,
         logger: Any = log,
         reduce_jpegs: bool = False,
-        families: Collection[Family] = STANDARD,
+        families: Collection[Family] = (),
     ) -> Gate:
         policy = Policy(
             lists=policies

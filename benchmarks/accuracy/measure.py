@@ -139,8 +139,13 @@ class Bench:
         if new:
             files = [self._edited(edit, photo) for photo in self.files]
             codes = [methods.codes(new, data) for data in files]
+            alike = {
+                space: Listed.of(methods.entries(space, data) for data in files)
+                for space in {method.space for method in new}
+            }
             for method in new:
-                outcome = self._compare(method, files, [one[method.name] for one in codes])
+                made = [one[method.name] for one in codes]
+                outcome = self._compare(method, alike[method.space], made)
                 made = {f.name: getattr(outcome, f.name) for f in fields(Outcome)}
                 _keep(paths[method.name], lambda to, made=made: np.savez_compressed(to, **made))
         outcomes = {}
@@ -176,11 +181,10 @@ class Bench:
         return path.read_bytes()
 
     def _compare(
-        self, method: methods.Method, files: Sequence[bytes], queries: Sequence[Codes]
+        self, method: methods.Method, alike_entries: Listed, queries: Sequence[Codes]
     ) -> Outcome:
         listed = self.listed[method.space]
-        alike_entries = Listed.of(methods.entries(method.space, data) for data in files)
-        count = len(files)
+        count = len(queries)
         own = np.empty(count, np.int16)
         pairs = np.zeros((count, method.bits + 1), np.int32)
         alike = np.zeros(method.bits + 1, np.int64)
