@@ -398,3 +398,9 @@ def test_an_unknown_list_is_named(config: Path, photos: Path) -> None:
     result = run("calibrate", "theirs", "--photos", photos, "-c", config)
     assert result.exit_code == 2
     assert "there are: mine" in result.stderr
+
+
+def test_a_threshold_that_would_not_load_is_not_written() -> None:
+    content = '[[lists]]\nname = "a"\npath = "b"\nflag_threshold = 33\n'
+    with pytest.raises(ConfigError, match=r"would not load .* allowed: 37 to 96.* was changed"):
+        with_threshold(content, "a", 36)

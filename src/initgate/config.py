@@ -333,7 +333,8 @@ def with_threshold(content: str, name: str, threshold: int) -> str:
         threshold: In bits.
 
     Raises:
-        ConfigError: The list does not stand in the file, but came from the environment.
+        ConfigError: The list does not stand in the file, but came from the environment; or would
+            not load then.
     """
     import tomlkit  # noqa: PLC0415  # needed to write, and gates do not
 
@@ -347,6 +348,14 @@ def with_threshold(content: str, name: str, threshold: int) -> str:
             trailing.append(body.pop())
         table["threshold"] = threshold
         body.extend(reversed(trailing))
+        try:
+            ListSettings(**table.unwrap())
+        except ValidationError as error:
+            told = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
+            raise ConfigError(
+                f"list {name!r} would not load with threshold = {threshold}: {told}. "
+                "Nothing was changed"
+            ) from error
         return tomlkit.dumps(document)
     raise ConfigError(f"list {name!r} does not stand in the file; set its threshold where it does")
 
