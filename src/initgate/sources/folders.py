@@ -7,16 +7,19 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.request import getproxies, proxy_bypass, url2pathname
 
 from initgate.errors import ConfigError
 
 _AT_ONCE = 1 << 18  # bytes
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _GAP_SECONDS = 30.0  # between two pieces of a file
+_OK = 200
 _NOT_FOUND = (403, 404)  # object stores say 403 of what is not there
+_PASSING = (429, 500, 502, 503, 504)
+_RETRIES = 3
 
 
 class Folder(Protocol):
@@ -128,24 +131,38 @@ class _Web:
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise ConfigError(f"{url}: lists are confidential; allowed: https")
         try:
-            import httpx  # noqa: PLC0415  # an extra
+            import urllib3  # noqa: PLC0415  # an extra; python-tuf needs it, too
         except ModuleNotFoundError as error:
-            raise ConfigError(f"{url} needs httpx: pip install 'initgate[sources]'") from error
+            raise ConfigError(f"{url} needs urllib3: pip install 'initgate[trust]'") from error
         self._url = url.rstrip("/")
-        self._errors = httpx.HTTPError
-        self._client = httpx.Client(timeout=_GAP_SECONDS, follow_redirects=False)
+        self._error = urllib3.exceptions.HTTPError
+        proxy = getproxies().get(parts.scheme)
+        is_direct = proxy is None or proxy_bypass(parts.hostname or "")
+        self._pool = urllib3.PoolManager() if is_direct else urllib3.ProxyManager(str(proxy))
+        self._options: dict[str, Any] = {
+            "redirect": False,
+            "preload_content": False,
+            "decode_content": False,  # what was signed is what lies there
+            "timeout": urllib3.Timeout(_GAP_SECONDS),
+            "retries": urllib3.Retry(
+                _RETRIES, redirect=0, status_forcelist=_PASSING, backoff_factor=1, backoff_jitter=1
+            ),
+        }
 
     def read(self, name: str) -> Iterator[bytes]:
         url = f"{self._url}/{_within(name)}"
         try:
-            with self._client.stream("GET", url) as response:
-                if response.status_code in _NOT_FOUND:
-                    raise FileNotFoundError(f"{url}: HTTP status {response.status_code}")
-                if not response.is_success:
-                    raise OSError(f"{url}: HTTP status {response.status_code}")
-                yield from response.iter_bytes(_AT_ONCE)
-        except self._errors as error:
-            raise OSError(f"{url}: {str(error) or type(error).__name__}") from error
+            response = self._pool.request("GET", url, **self._options)
+            try:
+                if response.status in _NOT_FOUND:
+                    raise FileNotFoundError(f"{url}: HTTP status {response.status}")
+                if response.status != _OK:
+                    raise OSError(f"{url}: HTTP status {response.status}")
+                yield from response.stream(_AT_ONCE)
+            finally:
+                response.close()
+        except self._error as error:
+            raise OSError(f"{url}: {error}") from error
 
 
 class _Store:

@@ -209,8 +209,9 @@ class Publisher:
             for name, one in found.items()
         }
 
-    def publish(self, file: BinaryIO, name: str) -> str:
-        """Publishes a list, in place of what had its name before.
+    def add(self, file: BinaryIO, name: str) -> str:
+        """Puts a list into the repository, in place of what had its name; readers see it after
+        :meth:`commit`.
 
         Args:
             file: At its start; seekable.
@@ -220,7 +221,7 @@ class Publisher:
             Its SHA-256.
 
         Raises:
-            ConfigError: The name is none, or too few of the keys needed are at hand.
+            ConfigError: The name is none.
             OSError: The repository cannot be written.
         """
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name):
@@ -230,18 +231,25 @@ class Publisher:
         file.seek(0)
         self._folder.write(f"targets/{digest}.{name}", iter(lambda: file.read(_AT_ONCE), b""))
         self._targets.signed.targets[name] = target
-        self._write_state()
         return digest
 
     def withdraw(self, name: str) -> None:
-        """Publishes a list no more.
+        """Takes a list out; readers see it after :meth:`commit`.
 
         Raises:
-            ConfigError: There is none of that name, or too few of the keys are at hand.
+            ConfigError: There is none of that name.
+        """
+        if name not in self.lists:
+            raise ConfigError(f"{name!r} is not published; there are: {', '.join(self.lists)}")
+        del self._targets.signed.targets[name]
+
+    def commit(self) -> None:
+        """Makes the lists that are there now the next state.
+
+        Raises:
+            ConfigError: Too few of the keys needed are at hand. Nothing was changed for readers.
             OSError: The repository cannot be written.
         """
-        if self._targets.signed.targets.pop(name, None) is None:
-            raise ConfigError(f"{name!r} is not published; there are: {', '.join(self.lists)}")
         self._write_state()
 
     def refresh(self) -> None:
