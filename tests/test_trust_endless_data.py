@@ -71,7 +71,7 @@ def test_a_file_that_comes_too_slowly_is_given_up(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository.publish(SECOND)
-    monkeypatch.setattr(reader.time, "monotonic", count(0, 1000).__next__)
+    monkeypatch.setattr("initgate.sources.tuf.reader.time.monotonic", count(0, 1000).__next__)
     with pytest.raises(SourceUnavailable, match="took over"):
         repository.fetch()
     monkeypatch.undo()

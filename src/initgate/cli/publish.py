@@ -173,8 +173,12 @@ def _create(  # noqa: PLR0917  # one caller
     root_threshold: int,
 ) -> Publisher:
     publisher = open_publisher()
-    if list(keys.glob("*.pem")):
-        raise ConfigError(f"{keys} holds keys already; publish without --init")
+    if (keys / _ROOT).exists():
+        raise ConfigError(f"{keys} holds the keys of a repository; publish without --init")
+    if any(keys.glob("*.pem")):
+        raise ConfigError(
+            f"{keys} holds keys of no repository; remove them, or name another folder"
+        )
     if root_threshold > root_keys:
         raise ConfigError(f"--root-threshold {root_threshold}: allowed: 1 to {root_keys}")
     folder = open_writable(repo)
