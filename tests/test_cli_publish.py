@@ -196,6 +196,13 @@ def test_keys_are_replaced_and_readers_follow(place: Place, pdq: Path) -> None:
     assert place.fetch() == [b"new"]
 
 
+def test_as_many_keys_are_made_as_there_were(place: Place, pdq: Path) -> None:
+    place.publish(pdq, "--init", "--root-keys", 3, "--root-threshold", 2)
+    (place.keys / "root-1.pem").unlink()  # one of three may be lost
+    root = _json(place.publish("--rotate", "root", "--json"))["roles"]["root"]
+    assert (len(root["keys"]), root["threshold"]) == (3, 2)
+
+
 def test_a_list_is_withdrawn(place: Place, pdq: Path) -> None:
     place.publish(pdq, "--init")
     assert _json(place.publish("--withdraw", "pdq.csv", "--json"))["lists"] == {}

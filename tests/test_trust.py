@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from initgate.trust import (
     Signed,
     Trust,
     Vouched,
+    choose,
     load_key,
     make_key,
     sign,
@@ -279,6 +281,26 @@ def test_no_fewer_keys_than_must_sign() -> None:
 def test_a_public_key_reads_as_it_is_written() -> None:
     assert str(PublicKey.parse(MINISIGN_KEY)) == MINISIGN_KEY
     assert PublicKey.parse(_told(ONE)) == PublicKey.of(ONE)
+
+
+# ── Settings ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_feed_without_a_rule_is_unsigned() -> None:
+    assert _verify(choose()).by == "unsigned"
+
+
+def test_a_feed_has_the_rule_that_its_settings_ask_for() -> None:
+    pinned = choose(sha256=hashlib.sha256(CONTENT).hexdigest())
+    signed = choose(public_keys=[_told(ONE)], name=NAME)
+    assert _verify(pinned).by == "pinned sha256"
+    assert _verify(signed, signature=_signed()).by.startswith("ed25519 key")
+    assert re.fullmatch("TUF root [0-9a-f]{12}", _verify(choose(root=b"{}")).by)
+
+
+def test_a_feed_with_two_rules_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="a feed has one of them"):
+        choose(sha256="00" * 32, public_keys=[MINISIGN_KEY])
 
 
 # ── Keys ─────────────────────────────────────────────────────────────────────────────────────

@@ -87,6 +87,23 @@ def test_keys_that_were_replaced_count_no_more(repository: Repository) -> None:
     repository.assert_goes_on(now)
 
 
+def test_versions_signed_far_ahead_with_a_stolen_key_are_forgotten_once_it_is_replaced(
+    repository: Repository,
+) -> None:
+    now = repository.copied()
+    path = repository.place / "metadata/timestamp.json"
+    timestamp = Metadata[Timestamp].from_file(str(path))
+    timestamp.signed.version = 10**6
+    timestamp.sign(CryptoSigner(key("timestamp")))
+    timestamp.to_file(str(path))
+    assert repository.fetch() is None  # and is bound to that version
+    repository.put_back(now)
+    repository.assert_rejected("older than what was seen")
+    repository.keys.append(key("new timestamp"))
+    repository.open().rotate("timestamp", [key("new timestamp")])
+    repository.assert_goes_on(repository.copied())
+
+
 def test_fewer_signatures_than_the_threshold_are_rejected(repository: Repository) -> None:
     """Of two keys that must sign, one that signs twice is one."""
     root = Metadata[Root].from_file(str(repository.file("metadata/*.root.json")))

@@ -87,6 +87,29 @@ class Anyone:
         return Vouched(self.by)
 
 
+class Published:
+    """Verified where it came from: a TUF repository, by :mod:`initgate.sources.tuf`.
+
+    Args:
+        root: The keys that are trusted: the content of root.json.
+    """
+
+    def __init__(self, root: bytes) -> None:
+        self._by = f"TUF root {hashlib.sha256(root).hexdigest()[:12]}"
+
+    def verify(
+        self,
+        pages: Sequence[BinaryIO],
+        signature: bytes | None,
+        *,
+        source: str,
+        newest: datetime | None = None,
+    ) -> Vouched:
+        """Takes it. See :meth:`Trust.verify`."""
+        del pages, signature, source, newest
+        return Vouched(self._by)
+
+
 class Pinned:
     """One version and no other.
 
@@ -282,8 +305,8 @@ class _Signature:
         public = Ed25519PublicKey.from_public_bytes(key.key)
         if self.algorithm != _OF_PREHASHED:
             raise ListRejected(
-                "its signature is of minisign's old kind; sign it with minisign 0.10 or newer, "
-                "or with -H",
+                "its signature is of minisign's old kind; sign it with a newer minisign, without -l, "
+                "or with an older one and -H",
                 source=source,
             )
         try:
@@ -300,6 +323,38 @@ class _Signature:
             raise ListRejected(
                 f"the comment beside the signature by key {key.name} was changed", source=source
             ) from error
+
+
+def choose(
+    *,
+    sha256: str | None = None,
+    public_keys: Sequence[str] = (),
+    at_least: int = 1,
+    name: str = "",
+    root: bytes | None = None,
+) -> Trust:
+    """The rule that a feed's settings ask for; :class:`Anyone` if they ask for none.
+
+    Args:
+        sha256: See :class:`Pinned`.
+        public_keys: See :class:`Signed`.
+        at_least: See there.
+        name: See there.
+        root: See :class:`Published`; the source must be a repository.
+
+    Raises:
+        ConfigError: They ask for two, or one of them is wrong.
+    """
+    asked: list[Trust] = []
+    if sha256 is not None:
+        asked.append(Pinned(sha256))
+    if public_keys:
+        asked.append(Signed(public_keys, at_least=at_least, name=name))
+    if root is not None:
+        asked.append(Published(root))
+    if len(asked) > 1:
+        raise ConfigError("sha256, public_keys and root: a feed has one of them")
+    return asked[0] if asked else Anyone()
 
 
 def sign(file: BinaryIO, key: Ed25519PrivateKey, *, name: str, at: datetime) -> bytes:

@@ -148,7 +148,7 @@ def lists_publish(
         else:
             published = _open(repo, keys, secret, lifetime)
         if rotate is not None:
-            number = published.roles[rotate].threshold
+            number = len(published.roles[rotate].keys)
             published.rotate(rotate, [_new_role_key(keys, rotate, secret) for _ in range(number)])
             write_file(keys / _ROOT, published.root)
         for one in withdraw or []:
