@@ -298,6 +298,13 @@ def test_a_feed_has_the_rule_that_its_settings_ask_for() -> None:
     assert re.fullmatch("TUF root [0-9a-f]{12}", _verify(choose(root=b"{}")).by)
 
 
+def test_a_rule_that_names_nobody_is_no_leave_to_take_a_list_unsigned() -> None:
+    with pytest.raises(ConfigError, match="public_keys"):
+        choose(public_keys=[])
+    with pytest.raises(ConfigError, match="sha256"):
+        choose(sha256="")
+
+
 def test_a_feed_with_two_rules_is_an_error() -> None:
     with pytest.raises(ConfigError, match="a feed has one of them"):
         choose(sha256="00" * 32, public_keys=[MINISIGN_KEY])

@@ -305,8 +305,8 @@ class _Signature:
         public = Ed25519PublicKey.from_public_bytes(key.key)
         if self.algorithm != _OF_PREHASHED:
             raise ListRejected(
-                "its signature is of minisign's old kind; sign it with a newer minisign, without -l, "
-                "or with an older one and -H",
+                "its signature is of minisign's old kind; sign it by minisign without -l, "
+                "or with -H if it is old",
                 source=source,
             )
         try:
@@ -328,12 +328,12 @@ class _Signature:
 def choose(
     *,
     sha256: str | None = None,
-    public_keys: Sequence[str] = (),
+    public_keys: Sequence[str] | None = None,
     at_least: int = 1,
     name: str = "",
     root: bytes | None = None,
 ) -> Trust:
-    """The rule that a feed's settings ask for; :class:`Anyone` if they ask for none.
+    """The rule that a feed's settings ask for; :class:`Anyone` only if all are None.
 
     Args:
         sha256: See :class:`Pinned`.
@@ -348,7 +348,7 @@ def choose(
     asked: list[Trust] = []
     if sha256 is not None:
         asked.append(Pinned(sha256))
-    if public_keys:
+    if public_keys is not None:
         asked.append(Signed(public_keys, at_least=at_least, name=name))
     if root is not None:
         asked.append(Published(root))
