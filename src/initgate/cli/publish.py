@@ -175,7 +175,7 @@ def _create(  # noqa: PLR0917  # one caller
     publisher = open_publisher()
     if (keys / _ROOT).exists():
         raise ConfigError(f"{keys} holds the keys of a repository; publish without --init")
-    if any(keys.glob("*.pem")):
+    if list(keys.glob("*.pem")):
         raise ConfigError(
             f"{keys} holds keys of no repository; remove them, or name another folder"
         )

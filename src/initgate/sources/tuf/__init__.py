@@ -19,7 +19,15 @@ SCHEME = "tuf+"
 """What stands before the URL of a repository: ``tuf+https://…``, ``tuf+file:///…``, ``tuf+s3://…``."""
 
 
-def open_source(url: str, *, target: str, root: Path, metadata: Path, max_bytes: int) -> Source:
+def open_source(
+    url: str,
+    *,
+    target: str,
+    root: Path,
+    metadata: Path,
+    max_bytes: int,
+    temporary_folder: Path | None = None,
+) -> Source:
     """A list in a repository. Its batches arrive verified.
 
     Args:
@@ -28,6 +36,7 @@ def open_source(url: str, *, target: str, root: Path, metadata: Path, max_bytes:
         root: The file with the keys to trust, as the publisher handed it out.
         metadata: A folder of its own, in which it is remembered what was seen.
         max_bytes: Of the list.
+        temporary_folder: Where it lies for as long as it is read. Default: the system's.
 
     Raises:
         ConfigError: One of them cannot be used, or the extra is missing.
@@ -42,7 +51,13 @@ def open_source(url: str, *, target: str, root: Path, metadata: Path, max_bytes:
         raise ConfigError(f"{root}: {error.strerror or error}") from error
     folder = open_folder(url.removeprefix(SCHEME))
     return TufSource(
-        folder, url, target=target, root=trusted, metadata=metadata, max_bytes=max_bytes
+        folder,
+        url,
+        target=target,
+        root=trusted,
+        metadata=metadata,
+        max_bytes=max_bytes,
+        temporary_folder=temporary_folder,
     )
 
 

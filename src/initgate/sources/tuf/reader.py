@@ -49,6 +49,7 @@ class TufSource:
         metadata: A folder of its own, in which it is remembered what was seen: without it,
             an older state could not be told from the present one.
         max_bytes: Of the list.
+        temporary_folder: Where it lies for as long as it is read. Default: the system's.
         max_seconds: For each file.
 
     Raises:
@@ -64,6 +65,7 @@ class TufSource:
         root: bytes,
         metadata: Path,
         max_bytes: int,
+        temporary_folder: Path | None = None,
         max_seconds: float = _MAX_SECONDS,
     ) -> None:
         try:
@@ -79,6 +81,7 @@ class TufSource:
         self._root = root
         self._metadata = metadata
         self._max_bytes = max_bytes
+        self._temporary_folder = temporary_folder
         self._fetcher = _Fetcher(folder, max_seconds=max_seconds)
 
     def fetch(self, checkpoint: Checkpoint) -> Iterator[Batch]:
@@ -104,7 +107,7 @@ class TufSource:
         digest = found.hashes["sha256"]
         if digest == checkpoint.get("sha256"):
             return
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=self._temporary_folder) as folder:
             path = Path(folder, "list")
             with self._plain_errors():
                 updater.download_target(found, str(path))
