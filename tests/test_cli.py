@@ -1264,6 +1264,7 @@ def test_the_doctor_looks_at_everything(config: Path) -> None:
         "extra diffusers",
         "extra heif",
         "extra lists",
+        "extra trust",
     ]
     assert all(line.keys() == {"check", "state", "says"} for line in lines)
 

@@ -330,3 +330,50 @@ def test_an_open_file_may_be_replaced(make: Make) -> None:
     write(sample(Algorithm.PDQ, 3), path)
     assert len(list(opened)) == 100
     assert len(open_snapshot(path, name="a")) == 3
+
+
+# ── Encrypted ─────────────────────────────────────────────────────────────────────────────────
+
+KEY = bytes(range(32))
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Path:
+    """A file that was written with a key."""
+    pytest.importorskip("cryptography")
+    path = tmp_path / "a.igx"
+    write(sample(Algorithm.PDQ), path, key=KEY)
+    return path
+
+
+def test_an_encrypted_file_opens_with_its_key(sealed: Path) -> None:
+    whole, opened = sample(Algorithm.PDQ), open_snapshot(sealed, name="a", key=KEY)
+    assert list(opened) == list(whole)
+    assert isinstance(opened.engine, Banded)
+    assert verify(sealed, key=KEY).digest == whole.digest
+
+
+def test_nothing_of_an_encrypted_file_can_be_read(sealed: Path) -> None:
+    whole, content = sample(Algorithm.PDQ), sealed.read_bytes()
+    assert not [code for code in whole.codes if code.tobytes() in content]
+    assert b"entry" not in content
+
+
+def test_an_encrypted_file_opens_with_no_other_key_nor_without(sealed: Path) -> None:
+    with pytest.raises(ListRejected, match=r"a\.igx.*another key"):
+        open_snapshot(sealed, name="a", key=bytes(32))
+    with pytest.raises(ListRejected, match=r"a\.igx: it is encrypted: set key"):
+        open_snapshot(sealed, name="a")
+
+
+def test_a_file_in_the_clear_is_not_opened_where_files_are_encrypted(make: Make) -> None:
+    with pytest.raises(ListRejected, match="not encrypted"):
+        open_snapshot(make("banded"), name="a", key=KEY)
+
+
+def test_an_encrypted_file_that_was_changed_is_named(sealed: Path) -> None:
+    content = bytearray(sealed.read_bytes())
+    content[-1] ^= 1
+    sealed.write_bytes(content)
+    with pytest.raises(ListRejected, match=r"a\.igx.*changed"):
+        open_snapshot(sealed, name="a", key=KEY)

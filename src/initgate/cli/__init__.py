@@ -22,6 +22,7 @@ from initgate.cli.demo import demo
 from initgate.cli.doctor import doctor
 from initgate.cli.lint import lists_lint
 from initgate.cli.lists import lists_app
+from initgate.cli.publish import lists_keygen, lists_publish, lists_sign
 from initgate.errors import InitgateError
 
 __all__ = ["app", "main"]
@@ -45,6 +46,9 @@ app = typer.Typer(
     help="A gate in front of the init image: refuse known material before any diffusion step.",
 )
 lists_app.command("lint")(lists_lint)
+lists_app.command("keygen")(lists_keygen)
+lists_app.command("sign")(lists_sign)
+lists_app.command("publish")(lists_publish)
 app.add_typer(lists_app, name="lists")
 app.add_typer(audit_app, name="audit")
 app.command()(check)

@@ -51,6 +51,7 @@ _EXTRAS = {
     "diffusers": ("torch", "diffusers", "transformers"),
     "heif": ("pillow_heif",),
     "lists": ("ijson", "lxml"),
+    "trust": ("cryptography", "tuf"),
 }
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import io
 import json
 import mmap
 import os
@@ -31,6 +32,8 @@ from initgate.index.flat import Flat
 from initgate.index.hits import Engine
 from initgate.index.layout import Layout
 from initgate.model import Algorithm, Codes, HashList
+from initgate.sealed import MAGIC as SEALED
+from initgate.sealed import seal, unseal
 
 _MAGIC = b"\x89IGX\r\n\x1a\n"  # as PNG's: shows transfers that mend line ends or drop the 8th bit
 _VERSION = 1
@@ -96,13 +99,16 @@ class Header:
     sections: Mapping[str, Section]
 
 
-def write(hash_list: HashList, path: Path, *, threshold: int | None = None) -> Header:
+def write(
+    hash_list: HashList, path: Path, *, threshold: int | None = None, key: bytes | None = None
+) -> Header:
     """Makes the file of a list.
 
     Args:
         hash_list: Its name, age and quality floor are not written: they are the operator's.
         path: Replaced at once when all is written.
         threshold: What the list will mostly be asked with, in bits. Default: its algorithm's.
+        key: Seals the file (:mod:`initgate.sealed`), which is then made in memory first.
 
     Raises:
         OSError: It cannot be written.
@@ -112,7 +118,11 @@ def write(hash_list: HashList, path: Path, *, threshold: int | None = None) -> H
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb", buffering=_BUFFER) as file:
-            header = _write(file, hash_list, engine)
+            clear = file if key is None else io.BytesIO()
+            header = _write(clear, hash_list, engine)
+            if key is not None:
+                clear.seek(0)
+                seal(clear, file, key)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -122,42 +132,54 @@ def write(hash_list: HashList, path: Path, *, threshold: int | None = None) -> H
     return header
 
 
-def open_snapshot(path: Path, *, name: str, as_of: datetime | None = None) -> HashList:
+def open_snapshot(
+    path: Path, *, name: str, as_of: datetime | None = None, key: bytes | None = None
+) -> HashList:
     """The list in a file, its columns mapped, with the engine that searches it.
 
     Args:
         path: The file. It may be replaced while it is open, but must not be changed in place.
         name: The operator's name for the list.
         as_of: When it was last known to be current.
+        key: What it is sealed with. It is then decrypted into memory of this process's own.
 
     Raises:
         ListRejected: It is no such file, or it is damaged.
         OSError: It cannot be read.
     """
     with path.open("rb") as file:
-        header = _read_header(file, path)
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with contextlib.suppress(OSError):  # a hint, for what is read from disk
-            mapped.madvise(mmap.MADV_HUGEPAGE)
+        if key is None:
+            header = _read_header(file, path)
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                with contextlib.suppress(OSError):  # a hint, for what is read from disk
+                    mapped.madvise(mmap.MADV_HUGEPAGE)
+        else:
+            mapped = unseal(file, key, source=str(path))
+            header = _read_header(mapped, path)
     try:
         sections = {
-            key: np.frombuffer(mapped, one.dtype, one.count, one.offset)
-            for key, one in header.sections.items()
+            title: np.frombuffer(mapped, one.dtype, one.count, one.offset)
+            for title, one in header.sections.items()
         }
         return _to_list(header, sections, name=name, as_of=as_of)
     except (ValueError, LookupError) as error:
         raise _damaged(path, f"sections that do not fit: {error}") from error
 
 
-def verify(path: Path) -> Header:
+def verify(path: Path, *, key: bytes | None = None) -> Header:
     """Reads a file to its end and compares every checksum.
+
+    Args:
+        path: The file.
+        key: What it is sealed with.
 
     Raises:
         ListRejected: A section is not what was written.
         OSError: It cannot be read.
     """
-    with path.open("rb") as file:
+    with path.open("rb") as raw:
+        file = raw if key is None else unseal(raw, key, source=str(path))
         header = _read_header(file, path)
         for name, section in header.sections.items():
             if _checksum(file, section) != section.blake2b:
@@ -173,7 +195,7 @@ def _aligned(offset: int) -> int:
     return -(-offset // _ALIGNED) * _ALIGNED
 
 
-def _checksum(file: BinaryIO, section: Section) -> str:
+def _checksum(file: BinaryIO | mmap.mmap, section: Section) -> str:
     made = hashlib.blake2b(digest_size=32)
     file.seek(section.offset)
     left = section.end - section.offset
@@ -286,9 +308,14 @@ def _header_checksum(start: bytes, rest: bytes) -> bytes:
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _read_header(file: BinaryIO, path: Path) -> Header:
+def _read_header(file: BinaryIO | mmap.mmap, path: Path) -> Header:
+    file.seek(0, os.SEEK_END)
+    size = file.tell()
+    file.seek(0)
     data = file.read(_HEADER)
     start, told, rest = data[:16], data[16:_PREAMBLE], data[_PREAMBLE:]
+    if start[:8] == SEALED:
+        raise ListRejected("it is encrypted: set key in [store]", source=str(path))
     if start[:8] != _MAGIC:
         raise _damaged(path, "not a snapshot")
     if start[8:12] != _VERSION.to_bytes(4, "little"):
@@ -300,8 +327,8 @@ def _read_header(file: BinaryIO, path: Path) -> Header:
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise _damaged(path, f"a header that does not fit: {error!r}") from error
     whole = max((one.end for one in header.sections.values()), default=_HEADER)
-    if whole != os.fstat(file.fileno()).st_size:
-        raise _damaged(path, f"{os.fstat(file.fileno()).st_size} bytes where {whole} were written")
+    if whole != size:
+        raise _damaged(path, f"{size} bytes where {whole} were written")
     return header
 
 
