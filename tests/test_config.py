@@ -188,7 +188,7 @@ WRONG = {
     "unknown key in log": (f"{ONE_LIST}[log]\nlevels = 1\n", ["log.levels: unknown key", "level"]),
     "no list": ("", ["[[lists]]", "name and path"]),
     "an empty array of lists": ("lists = []\n", ["lists"]),
-    "no path": ('[[lists]]\nname = "a"\n', ["lists[0].path: is missing"]),
+    "no path": ('[[lists]]\nname = "a"\n', ["lists[0]: path, feed: give one of the two"]),
     "no name": ('[[lists]]\npath = "a.csv"\n', ["lists[0].name: is missing"]),
     "name with a capital": (
         ONE_LIST.replace('"a"', '"A"'),
