@@ -172,7 +172,7 @@ def test_a_secret_is_not_shown(write: Write) -> None:
 # ── What is wrong ─────────────────────────────────────────────────────────────────────────────
 
 WRONG = {
-    "unknown table": (f"{ONE_LIST}[gates]\n", ["gates: unknown key", "lists, gate, audit, log"]),
+    "unknown table": (f"{ONE_LIST}[gates]\n", ["gates: unknown key", "lists, feeds, store, gate, audit, log"]),
     "unknown key in gate": (
         f'{ONE_LIST}[gate]\nunreadible = "allow"\n',
         [
