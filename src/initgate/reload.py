@@ -261,10 +261,10 @@ class Reloader:
         Returns:
             Whether other lists are searched now.
         """
-        before = self._versions()
+        before = self._swaps()
         loaded = dict(self._load())
         self._look_at_ages()
-        if self._versions() != before:  # else lists of one feed might be of two versions
+        if self._swaps() != before:  # else lists of one feed might be of two versions
             return False
         gate = self._gate()
         if gate is None or not loaded or any(one.is_damaged for one in self._sources):
@@ -282,9 +282,9 @@ class Reloader:
         self._log.info("lists served", entries={one[0].name: sum(map(len, one)) for one in parts})
         return True
 
-    def _versions(self) -> list[str]:
-        """Which ones the feeds serve."""
-        return [source.feed.current() for source in self._sources if source.feed is not None]
+    def _swaps(self) -> list[tuple[int, int] | None]:
+        """Tells whether a feed was swapped meanwhile."""
+        return [source.feed.stamp() for source in self._sources if source.feed is not None]
 
     def _look_at_ages(self) -> None:
         """Takes up that feeds were fetched, if with no news, and warns of lists that grow old."""

@@ -157,6 +157,14 @@ class Versions:
         except FileNotFoundError:
             return ""
 
+    def stamp(self) -> tuple[int, int] | None:
+        """Tells whether another version was served meanwhile, if only for a moment."""
+        try:
+            link = self._current.lstat()
+        except OSError:
+            return None
+        return link.st_ino, link.st_ctime_ns
+
     def digests(self) -> list[str]:
         """All versions."""
         if not self._versions.is_dir():
