@@ -24,7 +24,7 @@ def code(name: str, algorithm: Algorithm = Algorithm.PDQ) -> bytes:
 
 
 def read(file: BinaryIO, *, source: str) -> Iterator[Record]:
-    """``NAME`` is an entry, ``-NAME`` withdraws it, ``?NAME`` has no matcher, ``!`` is malformed."""
+    """``NAME`` is an entry, ``-NAME`` withdraws it, ``?NAME`` has no matcher, ``!`` is bad."""
     for number, line in enumerate(file, start=1):
         match line.decode().strip():
             case text if text.startswith("-"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import random
+import secrets
 import signal
 import subprocess
 import sys
@@ -77,7 +77,7 @@ def check_and_go_on(folder: Path, number: int) -> None:
 def test_a_fetch_that_is_killed_before_any_step_leaves_a_whole_version(
     folder: Path, killed: Killed
 ) -> None:
-    number, step = 1, random.randint(1, STEP)
+    number, step = 1, secrets.randbelow(STEP) + 1
     while killed(folder, number + 1, step=step):
         check_and_go_on(folder, number)
         number, step = number + 1, step + STEP
@@ -89,7 +89,7 @@ def test_a_fetch_that_is_killed_at_random_leaves_a_whole_version(
 ) -> None:
     number, kills, longest = 1, 0, 0.08
     while kills < KILLS:
-        if killed(folder, number + 1, after=random.uniform(0, longest)):
+        if killed(folder, number + 1, after=longest * secrets.randbelow(1000) / 1000):
             kills += 1
         else:
             longest *= 0.9

@@ -57,7 +57,8 @@ def expected(batches: Iterable[list[Held]]) -> set[tuple[Algorithm, bytes, str]]
         held |= {
             (one.algorithm, one.code, one.entry)
             for one in batch
-            if isinstance(one, ListEntry) and not gone & {(None, one.entry), (one.algorithm, one.entry)}
+            if isinstance(one, ListEntry)
+            and not gone & {(None, one.entry), (one.algorithm, one.entry)}
         }
     return held
 
@@ -70,7 +71,9 @@ def in_turn(batches: Iterable[list[Held]]) -> Contents:
 
 
 @given(st.lists(RECORDS, max_size=4))
-def test_a_feed_holds_what_the_last_batch_of_each_identifier_says(batches: list[list[Held]]) -> None:
+def test_a_feed_holds_what_the_last_batch_of_each_identifier_says(
+    batches: list[list[Held]],
+) -> None:
     held = entries(in_turn(batches))
     assert {(one.algorithm, one.code, one.entry) for one in held} == expected(batches)
     assert len(held) == len(expected(batches))
