@@ -76,11 +76,10 @@ def test_the_feed_that_the_shipped_configuration_comments_out_has_the_defaults(
 ) -> None:
     lines = CONFIG.read_text().splitlines()
     feed = lines[lines.index("# [[feeds]]") : lines.index("[store]")]
-    table = "\n".join(line.removeprefix("# ") for line in feed if " = " in line or "[[" in line)
+    lines = [line.removeprefix("# ") for line in feed if " = " in line or "[[" in line]
+    table = "\n".join(line for line in lines if '"…"' not in line)  # which have no default
     (spelt_out,) = load_settings(write(ONE_LIST + table)).feeds
-    assert spelt_out == FeedSettings(
-        name="partner", source=spelt_out.source, format=FeedFormat.CSV, root=spelt_out.root
-    )
+    assert spelt_out == FeedSettings(name="partner", source=spelt_out.source, format=FeedFormat.CSV)
 
 
 FEED = (

@@ -218,10 +218,10 @@ class FeedSettings(_Frozen):
     keep: int = Field(default=5, ge=1)
     """How many versions stay on disk."""
 
-    sha256: str = ""
+    sha256: str | None = None
     """The SHA-256 of the one file that may be taken …"""
 
-    public_keys: tuple[str, ...] = ()
+    public_keys: tuple[str, ...] | None = None
     """… or whose signatures count …"""
 
     poll: Age = None
@@ -242,7 +242,8 @@ class FeedSettings(_Frozen):
     @model_validator(mode="after")
     def _check_format(self) -> FeedSettings:
         _ = self.reader
-        if sum(map(bool, (self.sha256, self.public_keys, self.root))) > 1:
+        rules = (self.sha256, self.public_keys, self.root)
+        if len([one for one in rules if one is not None]) > 1:
             raise ValueError("sha256, public_keys, root: give one of them at most")
         return self
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-from initgate.errors import ListRejected, SourceUnavailable
+from initgate.errors import ConfigError, ListRejected, SourceUnavailable
 from initgate.lists.feed import Record, Tally, tolerant
 from initgate.lists.formats import Reader
 from initgate.lists.merge import Contents, merge
@@ -128,6 +128,7 @@ def fetch(feed: Feed, *, clock: Callable[[], datetime], tell: Tell = lambda *_: 
         ListRejected: What came is malformed or nobody vouches for it. Nothing of it is kept.
         SourceUnavailable: The source cannot be reached, or the store not be written. Batches that
             came whole are kept for the next time.
+        ConfigError: A credential or a package is missing.
     """
     versions = feed.versions
     with versions.locked():
@@ -136,7 +137,7 @@ def fetch(feed: Feed, *, clock: Callable[[], datetime], tell: Tell = lambda *_: 
         incoming = _Incoming(versions.folder / "incoming")
         try:
             found, state = _update(feed, state, incoming, begun, tell)
-        except (ListRejected, SourceUnavailable) as error:
+        except (ConfigError, ListRejected, SourceUnavailable) as error:
             if isinstance(error, ListRejected):
                 incoming.clear()
             versions.save(replace(state, error=str(error)))

@@ -34,7 +34,7 @@ from initgate.reload import Parts, Reloader, Source
 from initgate.sources import Source as FeedSource
 from initgate.sources.file import FileSource
 from initgate.store.versions import Versions
-from initgate.trust import Anyone, Pinned, Trust
+from initgate.trust import Trust, choose
 
 # What may change a hash or a decision.
 _RECORDED_SOFTWARE = (
@@ -208,9 +208,12 @@ def _to_feed_source(settings: FeedSettings) -> FeedSource:
 
 
 def _to_trust(settings: FeedSettings) -> Trust:
-    if settings.public_keys or settings.root:  # never taken unsigned
-        raise ConfigError(f"feed {settings.name!r}: signatures cannot be checked yet")
-    return Pinned(settings.sha256) if settings.sha256 else Anyone()
+    if settings.root is not None:
+        raise ConfigError(f"feed {settings.name!r}: root: a file is no TUF repository")
+    try:
+        return choose(sha256=settings.sha256, public_keys=settings.public_keys)
+    except ConfigError as error:
+        raise ConfigError(f"feed {settings.name!r}: {error}") from error
 
 
 def open_audit(settings: Settings) -> AuditSink:

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from initgate import feeds, store
 from initgate.cli.console import (
+    CONFIGURATION,
     ERR,
     OTHER,
     OUT,
@@ -25,7 +26,7 @@ from initgate.cli.console import (
 from initgate.cli.feed_status import told_counts
 from initgate.cli.lists import ListName, configured
 from initgate.config import ListSettings, Settings, load_settings
-from initgate.errors import ConfigError, ListRejected, SourceUnavailable
+from initgate.errors import ConfigError
 from initgate.lists import TEXTS, Format, dump
 from initgate.lists.diff import Diff, diff
 from initgate.model import Algorithm, HashList
@@ -74,7 +75,7 @@ def _fetch(name: str, feed: feeds.Feed, *, as_json: bool) -> bool:
 
         try:
             found = feeds.fetch(feed, clock=now, tell=tell)
-        except (ListRejected, SourceUnavailable) as error:
+        except CONFIGURATION as error:
             found, problem = None, str(error)
         else:
             problem = ""
