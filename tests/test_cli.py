@@ -923,6 +923,7 @@ def test_the_status_tells_all_of_a_list(config: Path) -> None:
     assert line == {
         "name": "sample-pdq",
         "path": str(PDQ_FILE),
+        "feed": None,
         "algorithm": "pdq",
         "entries": len(data.splitlines()) - 1,
         "added": 0,
@@ -937,6 +938,8 @@ def test_the_status_tells_all_of_a_list(config: Path) -> None:
         "action": "refuse",
         "max_age_s": None,
         "expired": False,
+        "warn_after_s": None,
+        "old": False,
         "max_lint_rise": 0.05,
         "digest": hashlib.sha256(data).hexdigest(),
         "accepted": None,
