@@ -29,6 +29,7 @@ VERSIONS = 4
 
 
 def main() -> None:
+    """Prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--entries", type=int, default=100_000)
     parser.add_argument("--swaps", type=int, default=50)
@@ -38,6 +39,7 @@ def main() -> None:
 
 
 def measure(folder: Path, entries: int, swaps: int) -> None:
+    """The same, in a folder, with lists of so many entries and so many swaps."""
     config = folder / "gate.toml"
     config.write_text(
         '[[lists]]\nname = "a"\nfeed = "f"\n[[feeds]]\nname = "f"\nsource = "a.csv"\n'
