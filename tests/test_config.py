@@ -8,9 +8,10 @@ import pytest
 from samples import CONFIG, ROOT
 
 from initgate import Action, Algorithm, ConfigError, Settings, load_settings
-from initgate.config import find_config
+from initgate.config import FeedSettings, find_config
 from initgate.image import Limits
 from initgate.lists import Format
+from initgate.lists.formats import FeedFormat
 from initgate.policy import Encoded, Fallback, ListPolicy
 
 ONE_LIST = '[[lists]]\nname = "a"\npath = "a.csv"\n'
@@ -45,15 +46,17 @@ def test_the_shipped_configuration_loads() -> None:
 
 def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write) -> None:
     lines = CONFIG.read_text().replace("../hashlists/", f"{ROOT}/hashlists/").splitlines()
+    feed = lines[lines.index("# [[feeds]]") : lines.index("[store]")]
     explicit = [
         line.removeprefix("# ")
         for line in lines
         if line.startswith("# ")
         and " = " in line
         # which have no default that could be spelt out
-        and not any(key in line for key in ("subject_key", "flag_threshold"))
+        and not any(key in line for key in ("subject_key", "flag_threshold", "feed ="))
+        and line not in feed
     ]
-    assert len(explicit) == 17
+    assert len(explicit) == 18
     head = lines.index("[[lists]]")
     mixed = "\n".join(
         line.removeprefix("# ") if line.removeprefix("# ") in explicit else line
@@ -66,6 +69,43 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
     ]
     assert (spelt_out.gate, spelt_out.log) == (shipped.gate, shipped.log)
     assert spelt_out.audit.record_allowed == shipped.audit.record_allowed
+
+
+def test_the_feed_that_the_shipped_configuration_comments_out_has_the_defaults(
+    write: Write,
+) -> None:
+    lines = CONFIG.read_text().splitlines()
+    feed = lines[lines.index("# [[feeds]]") : lines.index("[store]")]
+    lines = [line.removeprefix("# ") for line in feed if " = " in line or "[[" in line]
+    table = "\n".join(line for line in lines if '"…"' not in line)  # which have no default
+    (spelt_out,) = load_settings(write(ONE_LIST + table)).feeds
+    assert spelt_out == FeedSettings(name="partner", source=spelt_out.source, format=FeedFormat.CSV)
+
+
+FEED = (
+    '[[lists]]\nname = "a"\nfeed = "f"\nalgorithm = "md5"\n'
+    '[[feeds]]\nname = "f"\nsource = "x.csv"\n'
+)
+
+
+def test_a_list_of_a_feed_is_a_snapshot_in_the_store(write: Write) -> None:
+    file = write(FEED)
+    (one,) = load_settings(file).lists
+    assert one.path == file.parent.resolve() / "initgate-lists/f/md5.igx"
+    assert one.file_format is Format.SNAPSHOT
+
+
+def test_the_file_of_a_feed_is_relative_to_the_configuration(write: Write) -> None:
+    file = write(FEED)
+    (one,) = load_settings(file).feeds
+    assert one.source == str(file.parent.resolve() / "x.csv")
+
+
+def test_the_options_of_a_format_are_checked(write: Write) -> None:
+    vics = f'{FEED}format = "vics"\n[feeds.options]\n'
+    assert load_settings(write(f'{vics}categories = {{ 1 = "severe" }}\n')).feeds
+    mapped = f'{FEED}format = "mapped"\n[feeds.options]\nlayout = "tsv"\n'
+    assert load_settings(write(f'{mapped}hashes = {{ MD5 = "MD5" }}\ntags = ["b"]\n')).feeds
 
 
 def test_defaults_are_strict(write: Write) -> None:
@@ -172,7 +212,10 @@ def test_a_secret_is_not_shown(write: Write) -> None:
 # ── What is wrong ─────────────────────────────────────────────────────────────────────────────
 
 WRONG = {
-    "unknown table": (f"{ONE_LIST}[gates]\n", ["gates: unknown key", "lists, gate, audit, log"]),
+    "unknown table": (
+        f"{ONE_LIST}[gates]\n",
+        ["gates: unknown key", "lists, feeds, store, gate, audit, log"],
+    ),
     "unknown key in gate": (
         f'{ONE_LIST}[gate]\nunreadible = "allow"\n',
         [
@@ -188,7 +231,7 @@ WRONG = {
     "unknown key in log": (f"{ONE_LIST}[log]\nlevels = 1\n", ["log.levels: unknown key", "level"]),
     "no list": ("", ["[[lists]]", "name and path"]),
     "an empty array of lists": ("lists = []\n", ["lists"]),
-    "no path": ('[[lists]]\nname = "a"\n', ["lists[0].path: is missing"]),
+    "no path": ('[[lists]]\nname = "a"\n', ["lists[0]: path, feed: give one of the two"]),
     "no name": ('[[lists]]\npath = "a.csv"\n', ["lists[0].name: is missing"]),
     "name with a capital": (
         ONE_LIST.replace('"a"', '"A"'),
@@ -265,6 +308,32 @@ WRONG = {
     "no URL": (f'{ONE_LIST}[audit]\nurl = "audit.db"\n', ["audit.url", "sqlite:///FILE"]),
     "a URL without a file": (f'{ONE_LIST}[audit]\nurl = "sqlite://"\n', ["sqlite:///FILE"]),
     "a URL of memory": (f'{ONE_LIST}[audit]\nurl = "sqlite:///:memory:"\n', ["sqlite:///FILE"]),
+    "path and feed": (f'{ONE_LIST}feed = "f"\n', ["lists[0]: path, feed: give one of the two"]),
+    "a format beside a feed": (
+        FEED.replace('feed = "f"', 'feed = "f"\nformat = "csv"'),
+        ["lists[0]: format: that of a feed stands in its own table"],
+    ),
+    "a feed that is none": (
+        FEED.replace('feed = "f"', 'feed = "g"'),
+        ["list 'a': no feed 'g'; there are: f"],
+    ),
+    "a feed twice": (FEED + FEED[FEED.index("[[feeds]]") :], ["feeds", "f stands twice"]),
+    "unknown key in a feed": (f"{FEED}url = 1\n", ["feeds[0].url: unknown key", "max_shrink"]),
+    "a feed of no format": (FEED.replace("x.csv", "x.txt"), ["feeds[0]: format: set it to one"]),
+    "a canary that is no hash": (f'{FEED}canary = "12"\n', ["feeds[0].canary", "16, 32, 40, 64"]),
+    "a share above all": (f"{FEED}max_shrink = 2\n", ["feeds[0].max_shrink", "found 2"]),
+    "two ways to trust": (
+        f'{FEED}sha256 = "a"\nroot = "b"\n',
+        ["feeds[0]: sha256, public_keys, root: give one of them at most"],
+    ),
+    "an option that is missing": (
+        f'{FEED}format = "vics"\n',
+        ["feeds[0]: options: categories", "the format vics knows: categories, country"],
+    ),
+    "an option too many": (
+        f"{FEED}options = {{ a = 1 }}\n",
+        ["feeds[0]: options: a", "the format csv knows: none"],
+    ),
     "no TOML": ("lists = [\n", ["not TOML"]),
     "a key twice": (f'{ONE_LIST}name = "b"\n', ["not TOML"]),
 }
@@ -436,6 +505,8 @@ def test_what_decides_changes_the_digest(write: Write, more: str) -> None:
 @pytest.mark.parametrize(
     "more",
     [
+        'warn_after = "1h"\n',
+        '[store]\npath = "x"\n',
         '[audit]\nsubject_key = "x"\n',
         '[audit]\nurl = "sqlite:///x.db"\n',
         '[log]\nlevel = "error"\n',

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import functools
 import gc
 import hashlib
 import importlib
 import multiprocessing
 import os
+import secrets
 import threading
 import time
 import weakref
@@ -16,11 +18,14 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from initgate import Allowed, Gate, Refused, load_gate, store
+from initgate import Allowed, Gate, Refused, feeds, load_gate, load_settings, store
+from initgate.errors import ListRejected
 from initgate.index import snapshot
 from initgate.lists import Format, changes, dump
-from initgate.model import Algorithm, ListEntry, Reason
+from initgate.model import Algorithm, Decision, ListEntry, Reason
+from initgate.store.versions import Versions
 from initgate.testing import make_list, scene
+from initgate.wiring import now, open_feed
 
 A, B = scene(1), scene(2)
 SOON = 5.0  # seconds
@@ -408,3 +413,203 @@ def test_a_forked_process_takes_up_changes_too(start: Start, file: Path) -> None
     store.change(file, [addition(B)])
     assert answers.get(timeout=2 * SOON)
     child.join()
+
+
+# ── Feeds ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def csv_of(*pictures: Any) -> bytes:
+    return dump(make_list(pictures), Format.CSV)
+
+
+@pytest.fixture
+def feed(file: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Writes the configuration of a gate whose list comes from a feed of the file, and fetches."""
+
+    def written(*, fetched: bool = True, more: str = "", algorithms: str = "pdq") -> Path:
+        lists = "\n".join(
+            f'[[lists]]\nname = "{one}"\nfeed = "f"\nalgorithm = "{one}"\n'
+            f"allow_empty = true\n{more}\n"
+            for one in algorithms.split()
+        )
+        config = tmp_path / "gate.toml"
+        config.write_text(
+            f'{lists}\n[[feeds]]\nname = "f"\nsource = "{file}"\nmax_shrink = 1\n'
+            f'[store]\npath = "{tmp_path}/store"\n'
+            f"[gate]\nreload_seconds = 0.02\nviews = []\n"
+            f'[audit]\nurl = "sqlite:///{tmp_path}/audit.db"\nrecord_allowed = true\n'
+        )
+        if fetched:
+            fetch_again(config)
+        return config
+
+    return written
+
+
+def fetch_again(config: Path) -> feeds.Fetched:
+    return feeds.fetch(open_feed(load_settings(config), "f"), clock=now)
+
+
+def of_feed(config: Path) -> Versions:
+    return open_feed(load_settings(config), "f").versions
+
+
+def test_what_a_feed_brings_is_searched_soon(
+    feed: Callable[..., Path], file: Path, log: Any
+) -> None:
+    config = feed()
+    gate = load_gate(config, log=log)
+    assert refuses(gate, A)
+    assert not refuses(gate, B)
+    replace_by(file, csv_of(A, B))
+    digest = fetch_again(config).about.digest
+    assert within_time(lambda: refuses(gate, B))
+    assert gate.shelf.digests["pdq"] == digest
+
+
+def test_additions_to_a_feeds_list_outlive_its_versions(
+    feed: Callable[..., Path], file: Path, log: Any
+) -> None:
+    config = feed()
+    gate = load_gate(config, log=log)
+    store.change(load_settings(config).lists[0].path, [addition(B)])
+    assert within_time(lambda: refuses(gate, B))
+    replace_by(file, csv_of(scene(3)))
+    fetch_again(config)
+    assert within_time(lambda: not refuses(gate, A))
+    assert refuses(gate, B)
+
+
+def test_a_fetch_without_news_makes_a_list_younger_and_builds_no_index(
+    feed: Callable[..., Path], log: Any
+) -> None:
+    config = feed()
+    gate = load_gate(config, log=log)
+    index, before = gate.shelf.index, gate.shelf.ages["pdq"]
+    assert before is not None
+    assert not fetch_again(config).is_new
+    assert within_time(lambda: gate.shelf.ages["pdq"] != before)
+    assert gate.shelf.ages["pdq"] == of_feed(config).state().succeeded_at
+    assert gate.shelf.index is index
+
+
+def test_a_list_whose_update_is_held_back_grows_old_though_it_is_fetched(
+    feed: Callable[..., Path], file: Path, log: Any
+) -> None:
+    config = feed(more="max_lint_rise = 0")
+    gate = load_gate(config, log=log)
+    before = gate.shelf.ages["pdq"]
+    replace_by(file, dump([*make_list([A]), *placeholders(9)], Format.CSV))
+    fetch_again(config)
+    fetch_again(config)
+    assert within_time(lambda: any(one["event"] == "list rejected" for one in entries(log)))
+    time.sleep(0.1)
+    assert gate.shelf.ages["pdq"] == before
+
+
+def test_a_list_that_grows_old_is_warned_of_once(feed: Callable[..., Path], log: Any) -> None:
+    config = feed(more='warn_after = "1s"')
+    load_gate_kept = load_gate(config, log=log)
+    assert within_time(lambda: any(one["event"] == "list old" for one in entries(log)))
+    time.sleep(0.1)
+    assert [one["event"] for one in entries(log)].count("list old") == 1
+    fetch_again(config)
+    assert within_time(lambda: [one["event"] for one in entries(log)].count("list old") == 2)
+    assert not refuses(load_gate_kept, B)
+
+
+def test_a_gate_never_starts_with_a_damaged_version_and_says_which_it_took(
+    feed: Callable[..., Path], file: Path, log: Any
+) -> None:
+    config = feed()
+    replace_by(file, csv_of(B))
+    fetch_again(config)
+    versions = of_feed(config)
+    path = versions.file(versions.current(), Algorithm.PDQ)
+    flipped = bytearray(path.read_bytes())
+    flipped[-1] ^= 1
+    path.write_bytes(flipped)
+    gate = load_gate(config, log=log)
+    assert refuses(gate, A)
+    assert not refuses(gate, B)
+    (told,) = [one for one in entries(log) if one["event"] == "list rejected"]
+    assert str(path) in told["detail"]
+    assert "which was served before, is searched instead" in told["detail"]
+    fetch_again(config)
+    assert within_time(lambda: refuses(gate, B))
+
+
+def test_a_damaged_version_does_not_take_the_place_of_a_good_one_in_a_running_gate(
+    feed: Callable[..., Path], file: Path, log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = feed()
+    gate = load_gate(config, log=log)
+    replace_by(file, csv_of(B))
+    serve = Versions.serve
+
+    def damaging(self: Versions, digest: str, state: Any) -> Any:
+        path = self.file(digest, Algorithm.PDQ)
+        path.write_bytes(path.read_bytes()[:-1])
+        return serve(self, digest, state)
+
+    monkeypatch.setattr(Versions, "serve", damaging)
+    fetch_again(config)
+    assert within_time(lambda: any(one["event"] == "list rejected" for one in entries(log)))
+    assert refuses(gate, A)
+
+
+@pytest.mark.parametrize(
+    ("fetched", "algorithms", "told"),
+    [(False, "pdq", "there is no version yet"), (True, "pdq md5", "no list of md5")],
+)
+def test_a_list_that_a_feed_does_not_have_yet_makes_no_gate_and_tells_the_way_out(
+    feed: Callable[..., Path], log: Any, fetched: bool, algorithms: str, told: str
+) -> None:
+    if fetched:
+        feed()
+    config = feed(fetched=False, algorithms=algorithms)
+    with pytest.raises(ListRejected, match=f"{told}.*initgate lists fetch f"):
+        load_gate(config, log=log)
+
+
+def serves(gate: Gate, digest: str) -> bool:
+    """Whether all lists are of one version."""
+    return {*gate.shelf.digests.values()} == {digest}
+
+
+def test_images_are_checked_through_fifty_swaps_against_whole_versions(
+    feed: Callable[..., Path], file: Path, log: Any
+) -> None:
+    config = feed(algorithms="pdq md5")
+    gate = load_gate(config, log=log)
+    versions, known = of_feed(config), []
+    for number in range(4):
+        made = ListEntry(Algorithm.PDQ, secrets.token_bytes(32), f"n{number}", 90)
+        replace_by(file, dump([*make_list([A]), made], Format.CSV))
+        known.append(fetch_again(config).about.digest)
+    picture, stop, faults = scene(1, height=64, width=64), threading.Event(), list[Decision]()
+
+    def check() -> None:
+        while not stop.wait(0.05):
+            decision = gate.inspect(picture)
+            if decision.reason not in {Reason.NO_MATCH, Reason.MATCH}:
+                faults.append(decision)
+
+    threads = [threading.Thread(target=check) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(50):
+            digest = known[number % 4]
+            with versions.locked():
+                versions.save(versions.serve(digest, versions.state()))
+            if number % 7 == 6:  # else several swaps may come to one
+                assert within_time(functools.partial(serves, gate, digest))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert faults == []
+    recorded: list[Any] = [one.event["lists"] for one in gate.journal.sink.records()]
+    assert len({*map(str, recorded)}) >= 4
+    assert all(len({*lists.values()}) == 1 for lists in recorded)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,13 +26,14 @@ from initgate import (
     load_settings,
 )
 from initgate.audit.chain import verify
+from initgate.feeds import Rails
 from initgate.image import Limits, decode, encode
 from initgate.index.snapshot import write as write_snapshot
 from initgate.lists import Format, dump
 from initgate.lists.build import entry_of
 from initgate.model import HashList, ListEntry, Picture
 from initgate.testing import scene
-from initgate.wiring import make_log
+from initgate.wiring import make_log, open_feed
 
 LISTED, UNLISTED = encode(scene(1), "PNG"), encode(scene(2), "PNG")
 ENTRY = entry_of(LISTED, algorithm=Algorithm.PDQ, entry="case-4711")
@@ -345,3 +347,37 @@ def test_a_listed_entry_is_not_logged(
     load_gate(write()).check(LISTED)
     assert "case-4711" not in capsys.readouterr().err
     assert log_capture.entries == []
+
+
+# ── Feeds ─────────────────────────────────────────────────────────────────────────────────────
+
+FEED = '[[lists]]\nname = "a"\nfeed = "f"\n[[feeds]]\nname = "f"\nsource = "{}"\nformat = "csv"\n'
+
+
+@pytest.mark.parametrize(
+    ("source", "more", "told"),
+    [
+        ("https://localhost/a.csv", "", "source: 'https://localhost/a.csv'; allowed: a file"),
+        ("ncmec", "", "source: 'ncmec'; allowed: a file"),
+        ("a.csv", 'root = "root.json"', "root: a file is no TUF repository"),
+        ("a.csv", 'sha256 = ""', "sha256: ''; allowed: 64 hexadecimal digits"),
+        ("a.csv", "public_keys = []", "feed 'f': public_keys: "),
+    ],
+)
+def test_a_feed_that_cannot_be_trusted_as_it_says_is_not_opened(
+    tmp_path: Path, source: str, more: str, told: str
+) -> None:
+    file = tmp_path / "gate.toml"
+    file.write_text(FEED.format(source) + more)
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        open_feed(load_settings(file), "f")
+
+
+def test_a_feed_is_held_to_its_settings_and_to_those_of_its_lists(tmp_path: Path) -> None:
+    file = tmp_path / "gate.toml"
+    more = "[[lists]]\nname = 'b'\nfeed = 'f'\nthreshold = 9\nflag_threshold = 40\n"
+    rails = 'max_shrink = 0.5\ncanary = "00ff00ff00ff00ff"\non_bad_record = "skip"\nkeep = 2\n'
+    file.write_text(FEED.format("a.csv") + rails + more)
+    feed = open_feed(load_settings(file), "f")
+    assert feed.rails == Rails(0.5, allow_empty=False, canary=bytes.fromhex("00ff00ff00ff00ff"))
+    assert (feed.thresholds, feed.max_bad_records, feed.keep) == ({Algorithm.PDQ: 40}, 100, 2)

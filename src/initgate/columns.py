@@ -45,13 +45,13 @@ class Texts(Lazy[str]):
     """
 
     def __init__(self, text: NDArray[np.uint8], ends: NDArray[Any]) -> None:
-        super().__init__(len(ends) - 1, self._text)
-        self._all = text
-        self._ends = ends
+        super().__init__(len(ends) - 1, self._at)
+        self.text = text
+        self.ends = ends
 
-    def _text(self, row: int) -> str:
-        begin, end = int(self._ends[row]), int(self._ends[row + 1])
-        if not begin <= end <= len(self._all):  # a slice would hide it
+    def _at(self, row: int) -> str:
+        begin, end = int(self.ends[row]), int(self.ends[row + 1])
+        if not begin <= end <= len(self.text):  # a slice would hide it
             # No IndexError: whoever goes through the sequence would take it for its end.
-            raise ValueError(f"text {begin} to {end} of {len(self._all)}")
-        return self._all[begin:end].tobytes().decode()
+            raise ValueError(f"text {begin} to {end} of {len(self.text)}")
+        return self.text[begin:end].tobytes().decode()

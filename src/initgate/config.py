@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -37,8 +37,10 @@ from initgate.hashing.pdq import ORIENTATIONS
 from initgate.image import Limits
 from initgate.lists import Format
 from initgate.lists.build import DEFAULT_QUALITY_FLOOR
+from initgate.lists.formats import FeedFormat, Reader, reader
 from initgate.model import Action, Algorithm, Family
 from initgate.policy import Encoded, Fallback, ListPolicy
+from initgate.store.versions import Versions
 from initgate.views import FAST, STANDARD, THOROUGH
 
 _PREFIX = "INITGATE_"
@@ -72,8 +74,11 @@ class ListSettings(_Frozen):
     name: str = Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")  # Rust's $: the very end
     """Lower-case letters, digits, ``-`` and ``_``; how decisions name the list."""
 
-    path: Path
-    """The list's file."""
+    path: Path = Field(default_factory=Path)
+    """The list's file …"""
+
+    feed: str = ""
+    """… or the feed whose entries of the list's ``algorithm`` it has."""
 
     format: Format | None = None
     """``csv``, ``jsonl``, or ``igx`` for a snapshot. Default: by the file's suffix."""
@@ -97,13 +102,25 @@ class ListSettings(_Frozen):
     """``refuse``, or ``flag``: log and allow."""
 
     max_age: Age = None
-    """Refuse everything once the file is older than this. ``never``, ``36h``, ``30d`` …"""
+    """Refuse everything once the file, or a feed's last successful fetch, is older than this.
+    ``never``, ``36h``, ``30d`` …"""
+
+    warn_after: Age = None
+    """Log a warning once it is older than this."""
 
     max_lint_rise: float = Field(default=0.05, ge=0, le=1)
     """An update that raises the share of faulty entries by more waits until it is accepted."""
 
     allow_empty: bool = False
     """Whether a list without entries is fine."""
+
+    @model_validator(mode="after")
+    def _check_place(self) -> ListSettings:
+        if bool(self.feed) == (self.path != Path()):
+            raise ValueError("path, feed: give one of the two")
+        if self.feed and self.format is not None:
+            raise ValueError("format: that of a feed stands in its own table")
+        return self
 
     @model_validator(mode="after")
     def _check_thresholds(self) -> ListSettings:
@@ -139,6 +156,8 @@ class ListSettings(_Frozen):
         Raises:
             ConfigError: Neither the key nor the suffix says.
         """
+        if self.feed:
+            return Format.SNAPSHOT
         if self.format is not None:
             return self.format
         try:
@@ -161,6 +180,107 @@ class ListSettings(_Frozen):
             flag_threshold=self.flag_threshold or 0,
             view_offsets=self.view_offsets,
         )
+
+
+_KINDS = frozenset({"ncmec", "stopncii", "threatexchange", "tat"})
+
+
+class FeedSettings(_Frozen):
+    """A ``[[feeds]]`` table."""
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")
+    """How lists and commands name the feed; its folder in the store."""
+
+    source: str = Field(min_length=1)
+    """Where it comes from: a file."""
+
+    format: FeedFormat | None = None
+    """How that is written. Default: by the file's suffix."""
+
+    options: Mapping[str, Any] = {}
+    """What the format must be told: the categories of VICS, the columns of ``mapped``."""
+
+    on_bad_record: Literal["reject", "skip"] = "reject"
+    """What a record that cannot be read does to a fetch: ``reject`` it, or be left out."""
+
+    max_bad_records: int = Field(default=100, ge=1)
+    """How many may be left out of a batch with ``skip``."""
+
+    max_shrink: float = Field(default=0.1, ge=0, le=1)
+    """An update that loses a larger share of the entries waits until it is accepted."""
+
+    allow_empty: bool = False
+    """Whether a feed without entries is fine."""
+
+    canary: str = ""
+    """A hash that the feed must hold, else an update waits."""
+
+    keep: int = Field(default=5, ge=1)
+    """How many versions stay on disk."""
+
+    sha256: str | None = None
+    """The SHA-256 of the one file that may be taken …"""
+
+    public_keys: tuple[str, ...] | None = None
+    """… or whose signatures count …"""
+
+    poll: Age = None
+    """How often ``initgate lists fetch --watch`` fetches it. ``never``, ``15m``, ``1h`` …"""
+
+    root: Path | None = None
+    """… or the first root metadata of a TUF repository."""
+
+    @field_validator("canary")
+    @classmethod
+    def _check_canary(cls, value: str) -> str:
+        widths = sorted({one.bits // 4 for one in Algorithm})
+        if value and not (re.fullmatch("[0-9a-fA-F]*", value) and len(value) in widths):
+            allowed = ", ".join(map(str, widths))
+            raise ValueError(f"allowed: a hash in {allowed} hexadecimal digits")
+        return value
+
+    @model_validator(mode="after")
+    def _check_format(self) -> FeedSettings:
+        _ = self.reader
+        rules = (self.sha256, self.public_keys, self.root)
+        if len([one for one in rules if one is not None]) > 1:
+            raise ValueError("sha256, public_keys, root: give one of them at most")
+        return self
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the source is a path."""
+        return "://" not in self.source and self.source not in _KINDS
+
+    @property
+    def file_format(self) -> FeedFormat:
+        """How its files are written.
+
+        Raises:
+            ValueError: Neither the key nor the suffix says.
+        """
+        if self.format is not None:
+            return self.format
+        try:
+            return FeedFormat(Path(self.source).suffix.removeprefix(".").lower())
+        except ValueError:
+            raise ValueError(f"format: set it to one of: {', '.join(FeedFormat)}") from None
+
+    @property
+    def reader(self) -> Reader:
+        """What reads its files.
+
+        Raises:
+            ConfigError: The options do not fit the format.
+        """
+        return reader(self.file_format, self.options)
+
+
+class StoreSettings(_Frozen):
+    """The ``[store]`` table."""
+
+    path: Path = Path("initgate-lists")
+    """The folder in which feeds are kept, version by version."""
 
 
 class GateSettings(_Frozen):
@@ -245,6 +365,9 @@ class LogSettings(_Frozen):
     """The least severe line that goes to standard error."""
 
 
+_Named = TypeVar("_Named", ListSettings, FeedSettings)
+
+
 class Settings(BaseSettings):
     """A whole configuration."""
 
@@ -254,17 +377,28 @@ class Settings(BaseSettings):
     default_config: ClassVar[tuple[Path, ...]] = _PLACES
 
     lists: tuple[ListSettings, ...] = Field(min_length=1)
+    feeds: tuple[FeedSettings, ...] = ()
+    store: StoreSettings = StoreSettings()
     gate: GateSettings = GateSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
 
-    @field_validator("lists")
+    @field_validator("lists", "feeds")
     @classmethod
-    def _check_names(cls, value: tuple[ListSettings, ...]) -> tuple[ListSettings, ...]:
+    def _check_names(cls, value: tuple[_Named, ...]) -> tuple[_Named, ...]:
         names = [one.name for one in value]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"name: {', '.join(twice)} stands twice; each list needs its own")
+            raise ValueError(f"name: {', '.join(twice)} stands twice; each needs its own")
         return value
+
+    @model_validator(mode="after")
+    def _check_feeds(self) -> Settings:
+        known = {one.name for one in self.feeds}
+        for one in self.lists:
+            if one.feed and one.feed not in known:
+                told = f"there are: {', '.join(sorted(known))}" if known else "there is none"
+                raise ValueError(f"list {one.name!r}: no feed {one.feed!r}; {told}")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -284,7 +418,8 @@ class Settings(BaseSettings):
         deciding = {
             "gate": self.gate.model_dump(mode="json"),
             "lists": [
-                one.model_dump(mode="json", exclude={"path"}) | {"threshold": one.policy.threshold}
+                one.model_dump(mode="json", exclude={"path", "feed", "warn_after"})
+                | {"threshold": one.policy.threshold}
                 for one in self.lists
             ],
         }
@@ -381,15 +516,38 @@ def find_config(path: str | Path | None = None) -> Path:
 
 def _resolve(settings: Settings, folder: Path) -> Settings:
     """Makes paths absolute: they are relative to the file, wherever the process runs."""
+
+    def absolute(path: Path | str) -> Path:
+        return (folder / Path(path).expanduser()).resolve()
+
+    store = settings.store.model_copy(update={"path": absolute(settings.store.path)})
     lists = tuple(
-        one.model_copy(update={"path": (folder / one.path.expanduser()).resolve()})
+        one.model_copy(
+            update={
+                # Not resolved further: it is a link through which versions are swapped.
+                "path": Versions(store.path / one.feed).path(one.algorithm)
+                if one.feed
+                else absolute(one.path)
+            }
+        )
         for one in settings.lists
+    )
+    feeds = tuple(
+        one.model_copy(
+            update={
+                "source": str(absolute(one.source)) if one.is_file else one.source,
+                "root": one.root and absolute(one.root),
+            }
+        )
+        for one in settings.feeds
     )
     url = make_url(settings.audit.url)
     database = (folder / Path(url.database or "").expanduser()).resolve()
     url = url.set(database=str(database))
     audit = settings.audit.model_copy(update={"url": url.render_as_string(hide_password=False)})
-    return settings.model_copy(update={"lists": lists, "audit": audit})
+    return settings.model_copy(
+        update={"lists": lists, "feeds": feeds, "store": store, "audit": audit}
+    )
 
 
 def _check_environment(environ: Mapping[str, str]) -> None:
@@ -422,7 +580,7 @@ def _explain(error: ErrorDetails, file: Path) -> str:
         case "extra_forbidden":
             return f"{where}: {key}: unknown key; allowed: {', '.join(_siblings(loc))}"
         case "missing" if loc == ("lists",):
-            return f"{where}: no list: add a [[lists]] table with name and path"
+            return f"{where}: no list: add a [[lists]] table with name and path, or feed"
         case "missing":
             return f"{where}: {key}: is missing"
         case "string_pattern_mismatch":
@@ -432,7 +590,7 @@ def _explain(error: ErrorDetails, file: Path) -> str:
             )
         case _:
             message = error["msg"].removeprefix("Value error, ")
-            is_told = not isinstance(error["input"], BaseModel) and "subject_key" not in loc
+            is_told = not isinstance(error["input"], BaseModel | dict) and "subject_key" not in loc
             found = f" (found {error['input']!r})" if is_told else ""
             return f"{where}: {key}: {message}{found}"
 
@@ -441,6 +599,8 @@ def _siblings(loc: tuple[int | str, ...]) -> list[str]:
     """The keys that a table has."""
     tables: dict[Any, type[BaseModel]] = {
         "lists": ListSettings,
+        "feeds": FeedSettings,
+        "store": StoreSettings,
         "gate": GateSettings,
         "audit": AuditSettings,
         "log": LogSettings,

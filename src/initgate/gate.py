@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -116,6 +116,15 @@ class Gate:
         self._shelf = shelf
         self._doubt = ""
         return True
+
+    def date(self, ages: Mapping[str, datetime | None]) -> None:
+        """Takes up when lists were last known to be current. What is searched stays the same.
+
+        Args:
+            ages: Per list.
+        """
+        if ages != self._shelf.ages:
+            self._shelf = replace(self._shelf, ages=ages)
 
     def distrust(self, why: str) -> None:
         """Refuses everything from now on, until other lists are served.

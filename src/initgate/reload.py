@@ -15,7 +15,8 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from initgate.gate import Gate, Shelf
 from initgate.index import snapshot
 from initgate.lists import Format
 from initgate.model import Algorithm, HashList
+from initgate.store.versions import Versions
 
 Parts = list[HashList]
 """A list, and what was added to it."""
@@ -46,7 +48,10 @@ class Source:
         fit: Makes of what was loaded what is searched; may raise ``ListRejected``.
         share: Which share of what is searched is at fault, 0 to 1: :func:`initgate.lint.share`.
         max_lint_rise: By how much an update may raise that share.
+        feed: Where versions of the list are kept, if a feed brings them.
+        warn_after: The age from which on there is a warning.
         is_damaged: Whether what was loaded must not be searched.
+        problem: Why an earlier version than the feed's present one was loaded; empty if none was.
         settled: Which files were loaded and served, or rejected for good.
     """
 
@@ -58,7 +63,10 @@ class Source:
     fit: Callable[[Parts], Parts] = lambda parts: parts  # a field's default
     share: Callable[[Parts], float] = lambda _: 0.0
     max_lint_rise: float = 1.0
+    feed: Versions | None = None
+    warn_after: timedelta | None = None
     is_damaged: bool = False
+    problem: str = ""
     settled: Stamps = (None, None, None)
     _opened: tuple[HashList, store.Stamp | None] | None = None
     _rejected: tuple[store.Stamp | None, store.Stamp | None] | None = None
@@ -79,6 +87,7 @@ class Source:
         if store.stamps(self.path) != stamps:  # a merge: these changes are not those of this list
             raise SourceUnavailable(f"{self.path} was changed while it was read")
         parts = self.fit(store.changed(made, more, self.path, allow_empty=self.allow_empty))
+        parts = dated(parts, self._as_of(made))
         if self._opened is None or made is not self._opened[0]:
             self._check_rise(parts, made.digest, stamps)
             self._opened, self.is_damaged = (made, stamps[0]), False
@@ -93,11 +102,7 @@ class Source:
             if stamp == opened_as or (stamp, accepted_as) == self._rejected:
                 return made
         try:
-            if self._opened is not None:
-                self.verify()
-            made = store.load_made(
-                self.path, name=self.name, file_format=self.file_format, algorithm=self.algorithm
-            )
+            made = self._open()
         except ListRejected:
             # The last good one goes on, with changes to it.
             self._rejected = stamp, accepted_as
@@ -105,6 +110,61 @@ class Source:
         if store.stamps(self.path)[0] != stamp:
             raise SourceUnavailable(f"{self.path} was replaced while it was read")
         return made
+
+    def _open(self) -> HashList:
+        path = self.path
+        if self.feed is not None:
+            path = self.feed.file(self._version(self.feed), self.algorithm)
+        elif self._opened is not None:
+            self.verify()
+        return store.load_made(
+            path, name=self.name, file_format=self.file_format, algorithm=self.algorithm
+        )
+
+    def _version(self, feed: Versions) -> str:
+        """Which version of the feed to open, read to its end."""
+        if self._opened is not None:
+            about = feed.verify(feed.current(), only=self.algorithm)
+        else:  # nothing is served yet, so that an earlier version is better than none
+            found, damage = feed.whole(only=self.algorithm)
+            if found is None:
+                raise ListRejected(
+                    f"{damage or 'there is no version yet'}; run: initgate lists fetch {feed.name}",
+                    source=f"feed {feed.name!r}",
+                )
+            about = found
+            self.problem = damage and (
+                f"{damage}; version {about.digest[:12]}, which was served before, is searched "
+                f"instead; run: initgate lists fetch {feed.name}"
+            )
+        if self.algorithm not in about.entries:
+            raise ListRejected(
+                f"it has no list of {self.algorithm}; run: initgate lists fetch {feed.name}",
+                source=f"feed {feed.name!r}",
+            )
+        return about.digest
+
+    def _as_of(self, made: HashList) -> datetime | None:
+        """When a version of the feed was last known to be all there is."""
+        if self.feed is None:
+            return made.as_of
+        if made.digest == self.feed.current():
+            return self.feed.state().succeeded_at
+        # Not what is fetched at present: it grows old.
+        return self._parts[0].as_of if self._parts else self.feed.about(made.digest).made_at
+
+    def as_of(self) -> datetime | None:
+        """When what was loaded was last known to be all there is.
+
+        Raises:
+            ListRejected: The feed's state is damaged.
+            SourceUnavailable: It cannot be read.
+        """
+        if self._opened is None or self._parts is None:
+            return None
+        as_of = self._as_of(self._opened[0])
+        self._parts = dated(self._parts, as_of)
+        return as_of
 
     def _check_rise(self, parts: Parts, digest: str, stamps: Stamps) -> None:
         if self._parts is None or self.is_damaged:  # there is nothing to go on with
@@ -135,6 +195,11 @@ class Source:
             raise SourceUnavailable(f"{self.path}: {error.strerror or error}") from error
 
 
+def dated(parts: Parts, as_of: datetime | None) -> Parts:
+    """A list and what was added to it, known to be current at a time."""
+    return [replace(one, as_of=as_of) for one in parts]
+
+
 class Reloader:
     """Keeps a gate's lists up to date, for as long as there is the gate.
 
@@ -143,6 +208,7 @@ class Reloader:
         sources: Of its lists.
         parts: What was loaded from each of them.
         to_shelf: Makes what a gate searches of all parts.
+        clock: The present, in UTC.
         log: A structlog logger.
     """
 
@@ -153,16 +219,22 @@ class Reloader:
         parts: Sequence[Parts],
         to_shelf: Callable[[Sequence[Parts]], Shelf],
         *,
+        clock: Callable[[], datetime],
         log: Any,
     ) -> None:
+        self._clock = clock
         self._gate = weakref.ref(gate)
         self._sources = sources
         self._parts = list(parts)
         self._to_shelf = to_shelf
         self._log = log
         self._told: dict[str, str] = {}
-        self._unverified = list(sources)
+        self._old: set[str] = set()
+        self._unverified = [one for one in sources if one.feed is None]
         self._every = 0.0
+        for source in sources:
+            if source.problem:
+                self._tell(source.name, source.problem)
 
     def verify(self) -> None:
         """Reads the snapshots that serve already to their ends. A damaged one stops the gate.
@@ -189,7 +261,11 @@ class Reloader:
         Returns:
             Whether other lists are searched now.
         """
+        before = self._swaps()
         loaded = dict(self._load())
+        self._look_at_ages()
+        if self._swaps() != before:  # else lists of one feed might be of two versions
+            return False
         gate = self._gate()
         if gate is None or not loaded or any(one.is_damaged for one in self._sources):
             return False
@@ -205,6 +281,27 @@ class Reloader:
         self._told.clear()
         self._log.info("lists served", entries={one[0].name: sum(map(len, one)) for one in parts})
         return True
+
+    def _swaps(self) -> list[tuple[int, int] | None]:
+        """Tells whether a feed was swapped meanwhile."""
+        return [source.feed.stamp() for source in self._sources if source.feed is not None]
+
+    def _look_at_ages(self) -> None:
+        """Takes up that feeds were fetched, if with no news, and warns of lists that grow old."""
+        for number, source in enumerate(self._sources):
+            try:
+                as_of = source.as_of()
+            except (ListRejected, SourceUnavailable) as error:
+                self._tell(source.name, str(error))
+                continue
+            self._parts[number] = dated(self._parts[number], as_of)
+            age = None if as_of is None else self._clock() - as_of
+            is_old = source.warn_after is not None and (age is None or age > source.warn_after)
+            if is_old and source.name not in self._old:
+                self._log.warning("list old", list=source.name, as_of=as_of and as_of.isoformat())
+            (self._old.add if is_old else self._old.discard)(source.name)
+        if gate := self._gate():
+            gate.date({one[0].name: one[0].as_of for one in self._parts})
 
     def _load(self) -> Iterator[tuple[int, tuple[Parts, Stamps]]]:
         for number, source in enumerate(self._sources):

@@ -24,12 +24,17 @@ from initgate.audit import AuditSink, Journal, Provenance
 from initgate.audit.sqlite import SqliteAudit
 from initgate.benign import load_benign
 from initgate.canary import load_canary
-from initgate.config import ListSettings, Settings, load_settings
-from initgate.errors import ListRejected
+from initgate.config import FeedSettings, ListSettings, Settings, load_settings
+from initgate.errors import ConfigError, ListRejected
+from initgate.feeds import Feed, Rails
 from initgate.gate import Gate, Shelf
 from initgate.index import Index
 from initgate.policy import Policy
 from initgate.reload import Parts, Reloader, Source
+from initgate.sources import Source as FeedSource
+from initgate.sources.file import FileSource
+from initgate.store.versions import Versions
+from initgate.trust import Trust, choose
 
 # What may change a hash or a decision.
 _RECORDED_SOFTWARE = (
@@ -106,7 +111,7 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
         reduce_jpegs=settings.gate.jpeg == "reduced",
         families=settings.gate.families,
     )
-    reloader = Reloader(gate, sources, parts, to_shelf, log=log)
+    reloader = Reloader(gate, sources, parts, to_shelf, clock=now, log=log)
     if settings.gate.reload_seconds:
         reloader.start(settings.gate.reload_seconds)
     else:
@@ -133,6 +138,8 @@ def _to_source(settings: ListSettings, **more: Any) -> Source:
         file_format=settings.file_format,
         algorithm=settings.algorithm,
         allow_empty=settings.allow_empty,
+        feed=Versions(settings.path.parent) if settings.feed else None,
+        warn_after=settings.warn_after,
         **more,
     )
 
@@ -161,6 +168,52 @@ def load_list(settings: ListSettings) -> Parts:
 def _load(source: Source) -> Parts:
     parts, source.settled = source.load()
     return parts
+
+
+def open_feed(settings: Settings, name: str) -> Feed:
+    """A configured feed.
+
+    Args:
+        settings: The configuration.
+        name: The feed's.
+
+    Raises:
+        ConfigError: None is called so, or a setting of it is wrong.
+    """
+    one = next((one for one in settings.feeds if one.name == name), None)
+    if one is None:
+        names = ", ".join(one.name for one in settings.feeds) or "none"
+        raise ConfigError(f"no feed {name!r} is configured; there are: {names}")
+    used = [each for each in settings.lists if each.feed == name]
+    return Feed(
+        versions=Versions(settings.store.path / name),
+        source=_to_feed_source(one),
+        trust=_to_trust(one),
+        read=one.reader,
+        told=(one.source, one.file_format),
+        rails=Rails(one.max_shrink, one.allow_empty, bytes.fromhex(one.canary) or None),
+        max_bad_records=one.max_bad_records if one.on_bad_record == "skip" else 0,
+        thresholds={
+            algorithm: max(each.policy.reach for each in used if each.algorithm is algorithm)
+            for algorithm in {each.algorithm for each in used}
+        },
+        keep=one.keep,
+    )
+
+
+def _to_feed_source(settings: FeedSettings) -> FeedSource:
+    if settings.is_file:
+        return FileSource(Path(settings.source))
+    raise ConfigError(f"feed {settings.name!r}: source: {settings.source!r}; allowed: a file")
+
+
+def _to_trust(settings: FeedSettings) -> Trust:
+    if settings.root is not None:
+        raise ConfigError(f"feed {settings.name!r}: root: a file is no TUF repository")
+    try:
+        return choose(sha256=settings.sha256, public_keys=settings.public_keys)
+    except ConfigError as error:
+        raise ConfigError(f"feed {settings.name!r}: {error}") from error
 
 
 def open_audit(settings: Settings) -> AuditSink:

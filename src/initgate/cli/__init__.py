@@ -20,6 +20,7 @@ from initgate.cli.check import check
 from initgate.cli.console import CONFIGURATION, ERR, OTHER, OUT, USAGE
 from initgate.cli.demo import demo
 from initgate.cli.doctor import doctor
+from initgate.cli.feeds import lists_diff, lists_export, lists_fetch, lists_pin, lists_rollback
 from initgate.cli.lint import lists_lint
 from initgate.cli.lists import lists_app
 from initgate.cli.publish import lists_keygen, lists_publish, lists_sign
@@ -49,6 +50,11 @@ lists_app.command("lint")(lists_lint)
 lists_app.command("keygen")(lists_keygen)
 lists_app.command("sign")(lists_sign)
 lists_app.command("publish")(lists_publish)
+lists_app.command("fetch")(lists_fetch)
+lists_app.command("rollback")(lists_rollback)
+lists_app.command("pin")(lists_pin)
+lists_app.command("diff")(lists_diff)
+lists_app.command("export")(lists_export)
 app.add_typer(lists_app, name="lists")
 app.add_typer(audit_app, name="audit")
 app.command()(check)

@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
@@ -101,3 +102,14 @@ def write_file(out: Path, data: bytes, *, like: Path | None = None) -> None:
         with suppress(OSError):
             partial.unlink()
         raise SourceUnavailable(f"{out}: {error.strerror or error}") from error
+
+
+def told_age(age: timedelta | None) -> str:
+    """A duration to its two largest units."""
+    if age is None:
+        return "-"
+    minutes = max(0, int(age.total_seconds() // 60))
+    days, hours = minutes // 1440, minutes // 60 % 24
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"

@@ -21,8 +21,9 @@ from initgate.cli.console import (
     JsonOption,
     print_json,
     quiet_gate,
+    told_age,
 )
-from initgate.cli.lists import Loaded, load_lists, told_age, told_share
+from initgate.cli.lists import Loaded, load_lists, told_share
 from initgate.config import Settings, find_config, load_settings
 from initgate.errors import (
     AuditUnavailable,
@@ -122,10 +123,17 @@ def _diagnose_list(one: Loaded) -> Iterator[_Finding]:
             yield _Finding(what, "failure", str(error), USAGE)
             return
     if one.is_expired:
-        says = f"older than max_age, everything is refused: replace {one.settings.path}"
+        mend = (
+            f"initgate lists fetch {one.settings.feed}"
+            if one.settings.feed
+            else (f"replace {one.settings.path}")
+        )
+        says = f"older than max_age, everything is refused: {mend}"
         yield _Finding(what, "failure", says, OTHER)
     elif not one.searched:
         yield _Finding(what, "warning", "no entry is searched: it refuses nothing")
+    elif one.is_old:
+        yield _Finding(what, "warning", f"{told_age(one.age)} old, which is past warn_after")
     elif one.faulty_share:
         says = (
             f"{told_share(one.faulty_share)} of the entries look as if they would refuse honest "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,9 +29,11 @@ from initgate.cli.console import (
     print_json,
     printable,
     read_file,
+    told_age,
     track_many,
     write_file,
 )
+from initgate.cli.feed_status import feed_record, tell_feeds
 from initgate.config import ListSettings, Settings, load_settings
 from initgate.errors import (
     ConfigError,
@@ -38,14 +41,16 @@ from initgate.errors import (
     ListRejected,
     SourceUnavailable,
 )
+from initgate.feeds import accept
 from initgate.image import Limits
 from initgate.index import snapshot
 from initgate.lists import TEXTS, Format, changes, dump
 from initgate.lists.build import DEFAULT_QUALITY_FLOOR, entries_of, entry_of
-from initgate.lists.records import to_entry
+from initgate.lists.records import to_entry, to_record
 from initgate.model import Algorithm
 from initgate.policy import Policy
 from initgate.reload import Parts
+from initgate.store.versions import Versions
 from initgate.wiring import load_list, now, share_at_fault
 
 USE_FLAG = 'if that is meant, set action = "flag"'
@@ -187,6 +192,32 @@ def lists_compile(
         )
 
 
+def _verified(
+    names: list[str], config: Path | None
+) -> Iterator[tuple[str, Callable[[], dict[str, object]]]]:
+    """What the names stand for, and what verifies it and tells about it."""
+    for name in names:
+        if Path(name).is_file():
+            yield name, functools.partial(_verify_file, Path(name))
+            continue
+        settings = load_settings(config)
+        if name not in {one.name for one in settings.feeds}:
+            raise ConfigError(f"{name}: there is no such file, and no feed is called so")
+        versions = Versions(settings.store.path / name)
+        for digest in versions.digests():
+            told = f"{name}@{digest[:12]}"
+            yield told, functools.partial(_verify_version, versions, digest)
+
+
+def _verify_file(path: Path) -> dict[str, object]:
+    return _header_record(snapshot.verify(path))
+
+
+def _verify_version(versions: Versions, digest: str) -> dict[str, object]:
+    about = versions.verify(digest)
+    return {"entries": sum(about.entries.values()), "digest": about.digest}
+
+
 def _header_record(header: snapshot.Header) -> dict[str, object]:
     return {
         "algorithm": header.algorithm.value,
@@ -197,20 +228,26 @@ def _header_record(header: snapshot.Header) -> dict[str, object]:
 
 
 @lists_app.command("verify")
-def lists_verify(files: Files, as_json: JsonOption = False) -> None:
-    """Read snapshots to their ends and compare every checksum.
+def lists_verify(
+    files: Annotated[
+        list[str], typer.Argument(help="Snapshots, or names of feeds.", show_default=False)
+    ],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read snapshots, or all versions of feeds, to their ends and compare every checksum.
 
     Exit code 1 if any is damaged.
     """
     damaged = 0
-    for file in track_many(files, "Verifying"):
+    for file, verify in track_many(list(_verified(files, config)), "Verifying"):
         try:
-            record, problem = _header_record(snapshot.verify(file)), ""
+            record, problem = verify(), ""
         except ListRejected as error:
-            record, problem = {}, error.reason
+            record, problem = {}, str(error) if error.source != file else error.reason
             damaged += 1
         if as_json:
-            print_json({"file": str(file), "whole": not problem, **record, "problem": problem})
+            print_json({"file": file, "whole": not problem, **record, "problem": problem})
         elif problem:
             OUT.print(f"[red]damaged[/]  {escape(printable(file))}  {escape(problem)}")
         else:
@@ -224,8 +261,8 @@ ListName: TypeAlias = Annotated[
 ]
 
 
-@lists_app.command("add")
-def lists_add(
+@lists_app.command("add-hash")
+def lists_add_hash(
     name: ListName,
     *,
     code: Annotated[str, typer.Option("--hash", help="The hash, in hexadecimal digits.")],
@@ -249,9 +286,38 @@ def lists_add(
         "quality": quality,
         "tags": tags or (),
     }
-    made = to_entry(record, source="lists add", line=1)
+    made = to_entry(record, source="lists add-hash", line=1)
     store.change(settings.path, [changes.addition(made)])
     _tell_changed(name, {"added": entry}, as_json=as_json)
+
+
+@lists_app.command("add-photo")
+def lists_add_photo(  # noqa: PLR0917  # Typer maps parameters to options by name
+    name: ListName,
+    photo: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, show_default=False)
+    ],
+    entry: Annotated[str, typer.Option(help="Your identifier for it.")],
+    views: Annotated[
+        bool, typer.Option("--views", help="Add the hashes of crops of it too.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hash a picture and add it to a list at once, as add-hash does. The picture is not kept."""
+    settings = configured(name, config)
+    if views and settings.algorithm.is_digest:
+        raise ConfigError(f"--views: {settings.algorithm} is of exact bytes, which have no crops")
+    data = read_file(photo, Limits().max_bytes)
+    floor = settings.min_quality
+    made = (
+        entries_of(data, algorithm=settings.algorithm, entry=entry, min_quality=floor)
+        if views
+        else [entry_of(data, algorithm=settings.algorithm, entry=entry, min_quality=floor)]
+    )
+    to_entry(to_record(made[0]), source="lists add-photo", line=1)  # whether --entry is fine
+    store.change(settings.path, map(changes.addition, made))
+    _tell_changed(name, {"added": entry, "hashes": len(made)}, as_json=as_json)
 
 
 @lists_app.command("remove")
@@ -314,7 +380,21 @@ def lists_flag(
 
 @lists_app.command("accept")
 def lists_accept(name: ListName, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Let gates search this version of a list, though more of its entries are at fault."""
+    """Let gates search a version that was held back: of a feed, or of a list's file.
+
+    A feed's version waits if it lost many entries, is empty, lacks the canary, or the feed is
+    pinned; a file's if more of its entries are at fault.
+    """
+    everything = load_settings(config)
+    feeds = {one.name for one in everything.feeds}
+    of_list = {one.name: one.feed for one in everything.lists}
+    if (feed := name if name in feeds else of_list.get(name, "")) and (
+        versions := Versions(everything.store.path / feed)
+    ).state().waiting:
+        _tell_changed(feed, {"accepted": accept(versions).digest}, as_json=as_json)
+        return
+    if name not in of_list and name in feeds:
+        raise ConfigError(f"feed {name!r}: no version waits")
     settings = configured(name, config)
     digest = store.load_made(
         settings.path,
@@ -330,6 +410,11 @@ def lists_accept(name: ListName, config: ConfigOption = None, as_json: JsonOptio
 def lists_merge(name: ListName, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Put what was added and withdrawn into the list's own file. Gates may run meanwhile."""
     settings = configured(name, config)
+    if settings.feed:
+        raise ConfigError(
+            f"list {name!r} is made by feed {settings.feed!r}: its versions are never changed, and "
+            "what was added and withdrawn outlives them"
+        )
     with ERR.status("Merging"):
         entries = store.merge(
             settings.path,
@@ -385,6 +470,12 @@ class Loaded:
         return None if self.as_of is None else now() - self.as_of
 
     @property
+    def is_old(self) -> bool:
+        """Whether it is past the age from which on there is a warning."""
+        most = self.settings.warn_after
+        return most is not None and (self.age is None or self.age > most)
+
+    @property
     def is_expired(self) -> bool:
         """Whether it is past its maximum age."""
         policy = Policy({self.settings.name: self.settings.policy})
@@ -409,16 +500,20 @@ def load_lists(settings: Settings) -> Iterator[Loaded]:
 
 @lists_app.command("status")
 def lists_status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show every configured list: entries, age, version, threshold, action, entries at fault.
+    """Show every configured list and feed: entries, age, version, what is wrong, what waits.
 
-    Exit code 2 if one cannot be loaded.
+    Exit code 2 if a list cannot be loaded.
     """
-    loaded = list(load_lists(load_settings(config)))
+    settings = load_settings(config)
+    loaded = list(load_lists(settings))
     if as_json:
         for one in loaded:
             print_json(_list_record(one))
+        for feed in settings.feeds:
+            print_json(feed_record(feed, settings))
     else:
         OUT.print(_lists_table(loaded))
+        tell_feeds(settings)
         for one in loaded:
             if one.error:
                 ERR.print(f"[red]not loaded[/]  {one.settings.name}: {escape(one.error)}")
@@ -430,6 +525,7 @@ def _list_record(one: Loaded) -> dict[str, object]:
     return {
         "name": one.settings.name,
         "path": str(one.settings.path),
+        "feed": one.settings.feed or None,
         "algorithm": one.settings.algorithm.value,
         "entries": sum(map(len, one.parts)) if one.parts else None,
         "added": sum(map(len, one.parts[1:])),
@@ -445,6 +541,8 @@ def _list_record(one: Loaded) -> dict[str, object]:
         "age_s": None if one.age is None else round(one.age.total_seconds()),
         "max_age_s": one.settings.max_age and one.settings.max_age.total_seconds(),
         "expired": one.is_expired,
+        "warn_after_s": one.settings.warn_after and one.settings.warn_after.total_seconds(),
+        "old": one.is_old,
         "max_lint_rise": one.settings.max_lint_rise,
         "digest": one.parts[0].digest if one.parts else None,
         "accepted": one.accepted or None,
@@ -463,7 +561,7 @@ def _lists_table(loaded: Iterable[Loaded]) -> Table:
         table.add_column(heading, no_wrap=True)
     for one in loaded:
         settings = one.settings
-        style = "red" if one.is_expired or one.error else ""
+        style = "red" if one.is_expired or one.error else "yellow" if one.is_old else ""
         table.add_row(
             settings.name,
             settings.algorithm.value,
@@ -495,14 +593,3 @@ def _entries(one: Loaded) -> str:
         return "-"
     total = sum(map(len, one.parts))
     return str(total) if one.searched == total else f"{one.searched} of {total}"
-
-
-def told_age(age: timedelta | None) -> str:
-    """A duration to its two largest units."""
-    if age is None:
-        return "-"
-    minutes = max(0, int(age.total_seconds() // 60))
-    days, hours = minutes // 1440, minutes // 60 % 24
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"

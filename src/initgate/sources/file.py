@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from initgate.errors import SourceUnavailable
+from initgate.sources import Batch, Checkpoint
+
+_SIGNATURE = ".minisig"  # of the file beside a list that holds a signature of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +35,38 @@ def fetch(path: Path) -> Fetched:
             return Fetched(file.read(), as_of)
     except OSError as error:
         raise SourceUnavailable(f"{path}: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A whole list in a local file, brought whenever it is another file than before.
+
+    Args:
+        path: The file. Whoever replaces it writes a new one beside it and renames that.
+    """
+
+    path: Path
+
+    def fetch(self, checkpoint: Checkpoint) -> Iterator[Batch]:
+        """See :meth:`initgate.sources.Source.fetch`."""
+        try:
+            # Before the list: one that is replaced meanwhile does not fit an older signature.
+            signature = self._beside()
+            with self.path.open("rb") as file:
+                stat = os.fstat(file.fileno())
+                seen: Checkpoint = {
+                    "inode": stat.st_ino,
+                    "bytes": stat.st_size,
+                    "modified_ns": stat.st_mtime_ns,
+                    "signature": hashlib.sha256(signature or b"").hexdigest(),
+                }
+                if dict(checkpoint) != seen:
+                    yield Batch(str(self.path), (file,), seen, is_whole=True, signature=signature)
+        except OSError as error:
+            raise SourceUnavailable(f"{self.path}: {error.strerror or error}") from error
+
+    def _beside(self) -> bytes | None:
+        try:
+            return self.path.with_name(f"{self.path.name}{_SIGNATURE}").read_bytes()
+        except FileNotFoundError:
+            return None

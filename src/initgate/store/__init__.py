@@ -25,6 +25,7 @@ from initgate.lists import EMPTY, Format, changes, dump
 from initgate.lists import load as load_text
 from initgate.model import Algorithm, HashList
 from initgate.sources.file import fetch
+from initgate.store import durable
 
 Stamp = tuple[int, int, int, int]
 """Which file it is: inode, size, and times of change in ns."""
@@ -140,7 +141,7 @@ def accept(path: Path, digest: str) -> None:
         SourceUnavailable: It cannot be written.
     """
     with _locked(path):
-        _replace(_accepted(path), f"{digest}\n".encode())
+        durable.replace(_accepted(path), f"{digest}\n".encode())
 
 
 def accepted(path: Path) -> str:
@@ -176,7 +177,7 @@ def change(path: Path, lines: Iterable[bytes]) -> None:
         file.write(kept[len(data) :] + b"".join(lines))
         file.flush()
         os.fsync(file.fileno())
-        _sync_folder(path.parent)
+        durable.sync_folder(path.parent)
 
 
 def merge(
@@ -210,7 +211,7 @@ def merge(
             if file_format is Format.SNAPSHOT:
                 write_snapshot(whole, partial, threshold=threshold)
             else:
-                _write(partial, dump(whole, file_format))
+                durable.write(partial, dump(whole, file_format))
             shutil.copymode(path, partial)
             if whole.as_of is not None:
                 os.utime(partial, (whole.as_of.timestamp(),) * 2)
@@ -219,11 +220,11 @@ def merge(
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        durable.sync_folder(path.parent)
         # A gate that opens the new file with the old changes finds the same: they change nothing.
         # What is set to flag stays a change: it must outlive the next file of the list, too.
         if flagged := parts[0].flagged:
-            _replace(changes.beside(path), b"".join(map(changes.flag, sorted(flagged))))
+            durable.replace(changes.beside(path), b"".join(map(changes.flag, sorted(flagged))))
         else:
             changes.beside(path).unlink(missing_ok=True)
     return len(whole)
@@ -287,33 +288,6 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _accepted(path: Path) -> Path:
     return path.with_name(f"{path.name}.accepted")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        _write(partial, data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes sure that a new or renamed file is found after a crash."""
-    with suppress(OSError):  # not every system can
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _stamp(path: Path) -> Stamp | None:

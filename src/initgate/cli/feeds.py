@@ -1,0 +1,258 @@
+"""``initgate lists fetch``, ``rollback``, ``pin``, ``diff`` and ``export``."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from initgate import feeds, store
+from initgate.cli.console import (
+    CONFIGURATION,
+    ERR,
+    OTHER,
+    OUT,
+    ConfigOption,
+    JsonOption,
+    print_json,
+    printable,
+    write_file,
+)
+from initgate.cli.feed_status import told_counts
+from initgate.cli.lists import ListName, configured
+from initgate.config import ListSettings, Settings, load_settings
+from initgate.errors import ConfigError
+from initgate.lists import TEXTS, Format, dump
+from initgate.lists.diff import Diff, diff
+from initgate.model import Algorithm, HashList
+from initgate.store.versions import Versions
+from initgate.wiring import load_list, now, open_feed
+
+_JITTER = (0.9, 1.1)  # so that not all gates of the world ask at the full hour
+_SHOWN = 10  # identifiers
+
+FeedName = Annotated[str, typer.Argument(help="A configured feed's name.", show_default=False)]
+
+
+def lists_fetch(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Feeds. Default: all.", show_default=False)
+    ] = None,
+    *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on, as each feed's poll says.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring feeds up to date: running gates search what is new within seconds.
+
+    Exit code 1 if one could not be fetched, or has a version that waits to be accepted.
+    """
+    settings = load_settings(config)
+    if not settings.feeds:
+        raise ConfigError("no feed is configured: add a [[feeds]] table with name and source")
+    chosen = names or [one.name for one in settings.feeds]
+    opened = {name: open_feed(settings, name) for name in chosen}
+    outcomes = [_fetch(name, feed, as_json=as_json) for name, feed in opened.items()]
+    if watch:
+        _watch(opened, settings, as_json=as_json)
+    if not all(outcomes):
+        raise typer.Exit(OTHER)
+
+
+def _fetch(name: str, feed: feeds.Feed, *, as_json: bool) -> bool:
+    """Whether it is up to date now."""
+    with ERR.status(f"Fetching {name}") as status:
+
+        def tell(what: str, number: int) -> None:
+            status.update(f"Fetching {name}: {what}" + (f" {number:,}" if number else ""))
+
+        try:
+            found = feeds.fetch(feed, clock=now, tell=tell)
+        except CONFIGURATION as error:
+            found, problem = None, str(error)
+        else:
+            problem = ""
+    if as_json:
+        print_json(
+            {
+                "feed": name,
+                "digest": found and found.about.digest,
+                "entries": dict(found.about.entries) if found else {},
+                "new": bool(found and found.is_new),
+                "waits": (found and found.waits) or None,
+                "mended": (found and found.mended) or None,
+                "error": problem or None,
+            }
+        )
+    elif found is None:
+        ERR.print(f"[red]not fetched[/]  {name}: {escape(problem)}")
+    elif found.waits:
+        ERR.print(
+            f"[yellow]waiting[/]  {name}: {escape(found.waits)}; version {found.about.digest[:12]} "
+            f"is not served; look at it: initgate lists diff {name}; if all is as it should be: "
+            f"initgate lists accept {name}"
+        )
+    else:
+        word = "new" if found.is_new else "unchanged"
+        OUT.print(
+            f"[green]{word}[/]  {name}: {told_counts(found.about.entries)}  "
+            f"{found.about.digest[:12]}"
+        )
+    if found and found.mended and not as_json:
+        ERR.print(f"[red]damaged[/]  {name}: {escape(found.mended)}")
+    return bool(found and not found.waits)
+
+
+def _watch(opened: Mapping[str, feeds.Feed], settings: Settings, *, as_json: bool) -> None:
+    """Fetches each feed again and again; returns only if none is to be polled."""
+    every = {one.name: one.poll.total_seconds() for one in settings.feeds if one.poll}
+    due = {name: time.monotonic() + _varied(every[name]) for name in opened if name in every}
+    if not due:
+        raise ConfigError("--watch: no feed says poll = …")
+    while True:
+        name = min(due, key=due.__getitem__)
+        time.sleep(max(0.0, due[name] - time.monotonic()))
+        _fetch(name, opened[name], as_json=as_json)
+        due[name] = time.monotonic() + _varied(every[name])
+
+
+def _varied(seconds: float) -> float:
+    return seconds * random.uniform(*_JITTER)  # noqa: S311  # no secret
+
+
+def lists_rollback(
+    name: FeedName,
+    *,
+    to: Annotated[
+        str, typer.Option(help="First digits of a version. Default: the one served before.")
+    ] = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Serve an earlier version of a feed, and pin it until pin --undo lets updates in again."""
+    about = feeds.roll_back(_versions(load_settings(config), name), to)
+    _tell(name, {"served": about.digest, "pinned": True}, as_json=as_json)
+
+
+def lists_pin(
+    name: FeedName,
+    *,
+    undo: Annotated[bool, typer.Option("--undo", help="Let updates in again.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on serving the present version of a feed; what is fetched waits."""
+    versions = _versions(load_settings(config), name)
+    feeds.pin(versions, is_pinned=not undo)
+    _tell(name, {"served": versions.current(), "pinned": not undo}, as_json=as_json)
+
+
+def lists_diff(
+    before: Annotated[
+        str,
+        typer.Argument(
+            help="A list's file, a feed, or a version of it: FEED@DIGEST, FEED@waiting.",
+            show_default=False,
+        ),
+    ],
+    after: Annotated[
+        str | None,
+        typer.Argument(help="The same. Default: what waits in the feed.", show_default=False),
+    ] = None,
+    *,
+    algorithm: Annotated[
+        Algorithm, typer.Option("--algorithm", "-a", help="The hash of the entries of files.")
+    ] = Algorithm.PDQ,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell which entries were added, removed and changed from one version to another."""
+    whole = f"{before.partition('@')[0]}@waiting" if after is None else after
+    old, new = _lists_of(before, algorithm, config), _lists_of(whole, algorithm, config)
+    for one in sorted(old.keys() | new.keys()):
+        found = diff(old.get(one, ()), new.get(one, ()))
+        if as_json:
+            print_json(
+                {
+                    "algorithm": one.value,
+                    "before": len(old.get(one, ())),
+                    "after": len(new.get(one, ())),
+                    "added": list(found.added),
+                    "removed": list(found.removed),
+                    "changed": list(found.changed),
+                }
+            )
+        else:
+            for line in _told_diff(one, found):
+                OUT.print(line)
+
+
+def _told_diff(algorithm: Algorithm, found: Diff) -> Iterator[str]:
+    if not (found.added or found.removed or found.changed):
+        yield f"[dim]the same[/]  {algorithm}"
+    for colour, what, names in (
+        ("green", "added", found.added),
+        ("red", "removed", found.removed),
+        ("yellow", "changed", found.changed),
+    ):
+        if names:
+            told = ", ".join(map(printable, names[:_SHOWN])) + (", …" if names[_SHOWN:] else "")
+            yield f"[{colour}]{what}[/]  {algorithm}: {len(names)}  [dim]{escape(told)}[/]"
+
+
+def _lists_of(name: str, algorithm: Algorithm, config: Path | None) -> Mapping[Algorithm, HashList]:
+    """The lists of a file or of a feed's version."""
+    if Path(name).is_file():
+        settings = ListSettings(name="file", path=Path(name), algorithm=algorithm)
+        return {algorithm: store.merged(load_list(settings))}
+    feed, _, version = name.partition("@")
+    versions = _versions(load_settings(config), feed)
+    match version:
+        case "":
+            digest = versions.current()
+        case "waiting":
+            digest = versions.state().waiting
+        case _:
+            digest = versions.find(version)
+    if not digest:
+        raise ConfigError(f"feed {feed!r}: {'no version waits' if version else 'has no version'}")
+    return versions.contents(versions.verify(digest)).lists
+
+
+def lists_export(
+    name: ListName,
+    out: Annotated[Path, typer.Argument(help="File to write: .csv or .jsonl.", dir_okay=False)],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a list as it is searched, changes included, to a file that other tools read."""
+    suffix = out.suffix.lower().removeprefix(".")
+    if suffix not in TEXTS:
+        raise ConfigError(f"{out}: the suffix must be one of: {', '.join(TEXTS)}")
+    whole = store.merged(load_list(configured(name, config)))
+    write_file(out, dump(whole, Format(suffix)))
+    _tell(name, {"written": str(out), "entries": len(whole)}, as_json=as_json)
+
+
+def _versions(settings: Settings, name: str) -> Versions:
+    """Where a feed is kept.
+
+    Raises:
+        ConfigError: None is called so.
+    """
+    return open_feed(settings, name).versions
+
+
+def _tell(name: str, what: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"name": name, **what})
+        return
+    told = ", ".join(f"{key} {value}" for key, value in what.items())
+    OUT.print(f"[green]done[/]  {name}: {escape(printable(told))}")

@@ -1,0 +1,267 @@
+"""The commands of feeds, from the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_cli import json_lines, plain, run
+
+from initgate import Algorithm, load_gate, load_settings
+from initgate.image import encode
+from initgate.lists import Format, dump
+from initgate.model import ListEntry
+from initgate.store.versions import Versions
+from initgate.testing import make_list, scene
+
+
+def entry(name: str, *tags: str) -> ListEntry:
+    return ListEntry(Algorithm.PDQ, name.encode().ljust(32, b"."), name, 90, tags)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """What the feed fetches."""
+    path = tmp_path / "partner.csv"
+    path.write_bytes(dump([entry("a"), entry("b")], Format.CSV))
+    return path
+
+
+@pytest.fixture
+def replaced(file: Path) -> Callable[..., None]:
+    def replace(*made: ListEntry) -> None:
+        partial = file.with_suffix(".new")
+        partial.write_bytes(dump(made, Format.CSV))
+        partial.replace(file)
+
+    return replace
+
+
+@pytest.fixture
+def config(file: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "gate.toml"
+    path.write_text(
+        f'[[lists]]\nname = "known"\nfeed = "partner"\nmax_age = "1d"\n'
+        f'[[feeds]]\nname = "partner"\nsource = "{file.name}"\n[store]\npath = "kept"\n'
+        '[audit]\nurl = "sqlite:///audit.db"\n'
+    )
+    return path
+
+
+@pytest.fixture
+def fetched(config: Path) -> Path:
+    assert run("lists", "fetch", "-c", config).exit_code == 0
+    return config
+
+
+def status(config: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of the list and of the feed."""
+    one, other = json_lines(run("lists", "status", "--json", "-c", config))
+    return one, other
+
+
+def test_a_fetch_tells_what_came_of_it(config: Path) -> None:
+    (line,) = json_lines(run("lists", "fetch", "--json", "-c", config))
+    assert (line["feed"], line["entries"], line["new"]) == ("partner", {"pdq": 2}, True)
+    assert plain(run("lists", "fetch", "-c", config).stdout).startswith("unchanged  partner: pdq 2")
+
+
+def test_a_gate_searches_what_was_fetched(config: Path, log: Any) -> None:
+    feed = config.parent / "partner.csv"
+    feed.write_bytes(dump(make_list([scene(1)]), Format.CSV))
+    run("lists", "fetch", "partner", "-c", config)
+    gate = load_gate(config, log=log)
+    assert [one.entry for one in gate.inspect(scene(1)).matches] == ["0"]
+
+
+def test_a_fetch_that_fails_says_why_and_ends_with_1(fetched: Path, file: Path) -> None:
+    file.write_bytes(b"nonsense")
+    result = run("lists", "fetch", "-c", fetched)
+    assert result.exit_code == 1
+    assert f"not fetched  partner: {file}, line 1: the header" in plain(result.stderr)
+    of_list, of_feed = status(fetched)
+    assert of_list["entries"] == 2
+    assert "the header" in of_feed["error"]
+    assert of_feed["polled_at"] > of_feed["succeeded_at"]
+    assert "not fetched  partner" in plain(run("lists", "status", "-c", fetched).stderr)
+
+
+def test_a_list_of_a_feed_that_was_never_fetched_says_what_to_do(config: Path) -> None:
+    result = run("lists", "status", "-c", config)
+    assert result.exit_code == 2
+    assert "there is no version yet; run: initgate lists fetch partner" in plain(result.stderr)
+
+
+def test_the_status_of_a_feed_is_told_at_a_glance(fetched: Path) -> None:
+    of_list, of_feed = status(fetched)
+    assert of_list["feed"] == "partner"
+    assert of_list["digest"] == of_feed["digest"]
+    assert of_list["age_s"] < 600
+    assert of_feed["entries"] == {"pdq": 2}
+    assert (of_feed["signer"], of_feed["pinned"], of_feed["damaged"]) == ("unsigned", False, None)
+    table = plain(run("lists", "status", "-c", fetched).stdout)
+    assert of_feed["digest"][:12] in table
+    assert "unsigned" in table
+
+
+def test_hashes_without_a_matcher_are_told(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "partner.txt").write_text(f"pdq {'1a' * 32}\nvideo_md5 {'2b' * 16}\n")
+    config.write_text(
+        config.read_text().replace('"partner.csv"', '"partner.txt"\nformat = "typed"')
+    )
+    run("lists", "fetch", "-c", config)
+    assert status(config)[1]["unmatched"] == {"video_md5": 1}
+    assert "video_md5 1" in plain(run("lists", "status", "-c", config).stdout)
+
+
+def test_a_version_that_waits_is_looked_at_and_accepted(
+    fetched: Path, replaced: Callable[..., None]
+) -> None:
+    replaced(entry("a", "new"))
+    result = run("lists", "fetch", "-c", fetched)
+    assert result.exit_code == 1
+    assert "of 2 entries 1 are left" in plain(result.stderr)
+    assert "initgate lists accept partner" in plain(result.stderr)
+    (found,) = json_lines(run("lists", "diff", "partner", "--json", "-c", fetched))
+    assert (found["removed"], found["changed"], found["added"]) == (["b"], ["a"], [])
+    of_list, of_feed = status(fetched)
+    assert (of_list["entries"], bool(of_feed["waiting"])) == (2, True)
+    assert "waiting" in plain(run("lists", "status", "-c", fetched).stderr)
+    assert run("lists", "accept", "known", "-c", fetched).exit_code == 0
+    assert status(fetched)[0]["entries"] == 1
+
+
+def test_nothing_is_accepted_where_nothing_waits(fetched: Path) -> None:
+    result = run("lists", "accept", "partner", "-c", fetched)
+    assert (result.exit_code, "no version waits" in plain(result.stderr)) == (2, True)
+    result = run("lists", "diff", "partner", "-c", fetched)
+    assert (result.exit_code, "no version waits" in plain(result.stderr)) == (2, True)
+
+
+def test_a_feed_is_rolled_back_and_unpinned(fetched: Path, replaced: Callable[..., None]) -> None:
+    first = status(fetched)[1]["digest"]
+    replaced(entry("a"), entry("b"), entry("c"))
+    run("lists", "fetch", "-c", fetched)
+    second = status(fetched)[1]["digest"]
+    assert run("lists", "rollback", "partner", "-c", fetched).exit_code == 0
+    assert (status(fetched)[1]["digest"], status(fetched)[1]["pinned"]) == (first, True)
+    run("lists", "pin", "partner", "--undo", "-c", fetched)
+    assert run("lists", "rollback", "partner", "--to", second[:8], "-c", fetched).exit_code == 0
+    assert status(fetched)[1]["digest"] == second
+    text = plain(run("lists", "diff", f"partner@{first[:9]}", "partner", "-c", fetched).stdout)
+    assert text == "added  pdq: 1  c\n"
+
+
+def test_two_files_are_compared(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(dump([entry("b"), entry("c")], Format.JSONL))
+    text = plain(run("lists", "diff", file, other).stdout)
+    assert text == "added  pdq: 1  c\nremoved  pdq: 1  a\n"
+    assert plain(run("lists", "diff", file, file).stdout) == "the same  pdq\n"
+
+
+def test_additions_are_in_the_list_and_in_what_is_exported(fetched: Path, tmp_path: Path) -> None:
+    run("lists", "add-hash", "known", "--hash", "3c" * 32, "--entry", "mine", "-c", fetched)
+    run("lists", "remove", "known", "a", "-c", fetched)
+    out = tmp_path / "all.jsonl"
+    assert run("lists", "export", "known", out, "-c", fetched).exit_code == 0
+    text = out.read_text()
+    assert ('"mine"' in text, '"b"' in text, '"a"' in text) == (True, True, False)
+    assert run("lists", "export", "known", tmp_path / "all.xml", "-c", fetched).exit_code == 2
+
+
+def test_a_photo_is_added_by_its_hash(fetched: Path, tmp_path: Path, log: Any) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(encode(scene(1), "PNG"))
+    run("lists", "add-photo", "known", photo, "--entry", "mine", "-c", fetched)
+    gate = load_gate(fetched, log=log)
+    assert [one.entry for one in gate.inspect(scene(1)).matches] == ["mine"]
+    (line,) = json_lines(
+        run(
+            "lists", "add-photo", "known", photo, "--entry", "x", "--views", "--json", "-c", fetched
+        )
+    )
+    assert line["hashes"] > 3
+
+
+def test_a_photo_without_structure_or_name_is_not_added(fetched: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(encode(scene(1)[:1, :1], "PNG"))
+    for arguments in ((photo, "--entry", "x"), (photo, "--entry", "x", "--views")):
+        assert run("lists", "add-photo", "known", *arguments, "-c", fetched).exit_code == 1
+    photo.write_bytes(encode(scene(1), "PNG"))
+    assert run("lists", "add-photo", "known", photo, "--entry", "", "-c", fetched).exit_code == 2
+    assert status(fetched)[0]["added"] == 0
+
+
+def test_a_feeds_list_is_not_merged(fetched: Path) -> None:
+    result = run("lists", "merge", "known", "-c", fetched)
+    assert (result.exit_code, "is made by feed 'partner'" in plain(result.stderr)) == (2, True)
+
+
+def test_all_versions_of_a_feed_are_verified(fetched: Path, replaced: Callable[..., None]) -> None:
+    replaced(entry("a"), entry("b"), entry("c"))
+    run("lists", "fetch", "-c", fetched)
+    lines = json_lines(run("lists", "verify", "partner", "--json", "-c", fetched))
+    assert [one["whole"] for one in lines] == [True, True]
+    path = load_settings(fetched).lists[0].path
+    path.write_bytes(path.read_bytes()[:-1])
+    result = run("lists", "verify", "partner", "-c", fetched)
+    assert result.exit_code == 1
+    assert f"{path.resolve()}: it is not what was written" in plain(result.stdout)
+    damaged = status(fetched)[1]["damaged"]
+    assert str(path.resolve()) in damaged
+    assert run("lists", "verify", "nothing", "-c", fetched).exit_code == 2
+
+
+def test_an_old_feed_is_warned_of(fetched: Path) -> None:
+    fetched.write_text(fetched.read_text().replace('"1d"', '"1d"\nwarn_after = "1s"'))
+    versions = Versions(load_settings(fetched).store.path / "partner")
+    at = versions.state().succeeded_at
+    assert at is not None
+    versions.save(replace(versions.state(), succeeded_at=at - timedelta(minutes=1)))
+    assert status(fetched)[0]["old"]
+    assert "past warn_after" in plain(run("doctor", "-c", fetched).stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("fetch", "other"), "no feed 'other' is configured; there are: partner"),
+        (("rollback", "other"), "no feed 'other'"),
+        (("rollback", "partner"), "no version was served before"),
+        (("fetch", "--watch"), "no feed says poll"),
+    ],
+)
+def test_what_cannot_be_done_is_told(fetched: Path, arguments: tuple[str, ...], told: str) -> None:
+    result = run("lists", *arguments, "-c", fetched)
+    assert (result.exit_code, told in plain(result.stderr)) == (2, True)
+
+
+def test_without_feeds_nothing_is_fetched(tmp_path: Path) -> None:
+    config = tmp_path / "plain.toml"
+    config.write_text('[[lists]]\nname = "a"\npath = "a.csv"\n')
+    result = run("lists", "fetch", "-c", config)
+    assert (result.exit_code, "no feed is configured" in plain(result.stderr)) == (2, True)
+
+
+def test_a_watched_feed_is_fetched_again_and_again_about_as_often_as_it_says(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(config.read_text().replace("partner.csv", 'partner.csv"\npoll = "1h'))
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("initgate.cli.feeds.time.sleep", wait)
+    result = run("lists", "fetch", "--watch", "-c", config)
+    assert result.exit_code != 0
+    assert plain(result.stdout).count("partner: pdq 2") == 3
+    assert all(3200 < seconds < 4000 for seconds in waits)

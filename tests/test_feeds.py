@@ -1,0 +1,397 @@
+"""How a feed comes to its versions: merged, held back, rolled back, gone on with."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+from feeding import Fed, Scripted, code
+
+from initgate.errors import ListRejected, SourceUnavailable
+from initgate.feeds import Rails, accept, pin, roll_back
+from initgate.model import Algorithm
+from initgate.sources import Batch
+from initgate.trust import Pinned
+
+STRICT = Rails()
+
+
+@pytest.fixture
+def fed(tmp_path: Path) -> Fed:
+    return Fed(tmp_path / "store" / "f")
+
+
+# ── Fetching ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_first_fetch_is_served(fed: Fed) -> None:
+    fed.brings(("a", "b"))
+    found = fed.fetch()
+    assert (found.is_new, found.waits) == (True, "")
+    assert fed.held() == {"a", "b"}
+    assert fed.versions.path(Algorithm.PDQ).resolve().parent.name == found.about.digest
+
+
+def test_changes_are_merged_into_what_is_there(fed: Fed) -> None:
+    fed.brings(("a", "b", "?c"))
+    fed.fetch()
+    fed.brings(("-a", "d"), ("e",))
+    found = fed.fetch()
+    assert fed.held() == {"b", "d", "e"}
+    assert (found.about.entries, found.about.unmatched) == ({"pdq": 3}, {"PhotoDNA": 1})
+
+
+def test_a_whole_batch_replaces_what_is_there(fed: Fed) -> None:
+    fed.source.is_whole = True
+    fed.brings(("a", "b"))
+    fed.fetch()
+    fed.brings(("c",))
+    fed.fetch()
+    assert fed.held() == {"c"}
+
+
+def test_a_fetch_goes_on_where_the_last_one_ended(fed: Fed) -> None:
+    fed.brings(("a",), ("b",))
+    fed.fetch()
+    fed.fetch()
+    assert fed.source.asked == [{}, {"at": 2}]
+
+
+def test_no_news_is_a_success_and_no_new_version(fed: Fed) -> None:
+    fed.brings(("a",))
+    first = fed.fetch()
+    again = fed.fetch()
+    assert (again.is_new, again.about.digest) == (False, first.about.digest)
+    state = fed.versions.state()
+    assert state.succeeded_at == state.polled_at == fed.clock.now
+
+
+def test_a_batch_that_changes_nothing_moves_the_checkpoint_on(fed: Fed) -> None:
+    fed.brings(("a",))
+    fed.fetch()
+    fed.brings(("a",))
+    assert not fed.fetch().is_new
+    fed.fetch()
+    assert fed.source.asked[-1] == {"at": 2}
+
+
+def test_an_algorithm_that_is_wanted_later_gets_a_list_if_an_empty_one(fed: Fed) -> None:
+    fed.brings(("a",))
+    fed.fetch()
+    fed.settings = {"thresholds": {Algorithm.PDQ: 31, Algorithm.MD5: 0}}
+    assert fed.fetch().about.entries == {"pdq": 1, "md5": 0}
+    assert fed.versions.path(Algorithm.MD5).is_file()
+
+
+def test_files_are_for_their_owner_alone(fed: Fed) -> None:
+    fed.brings(("a",))
+    fed.fetch()
+    kept = [one for one in fed.folder.parent.rglob("*") if not one.is_symlink()]
+    assert {one.stat().st_mode & 0o777 for one in kept if one.is_file()} == {0o600}
+    assert {one.stat().st_mode & 0o777 for one in kept if one.is_dir()} == {0o700}
+
+
+def test_old_versions_are_removed(fed: Fed) -> None:
+    fed.settings = {"keep": 2}
+    for name in "abcd":
+        fed.brings((name,))
+        fed.fetch()
+    assert sorted(map(len, map(fed.held, fed.versions.digests()))) == [3, 4]
+
+
+# ── What goes wrong ───────────────────────────────────────────────────────────────────────────
+
+
+def test_a_source_that_fails_leaves_what_is_served_and_its_age(fed: Fed) -> None:
+    fed.brings(("a",))
+    fed.fetch()
+    before = fed.versions.state().succeeded_at
+    fed.brings(SourceUnavailable("no answer"))
+    with pytest.raises(SourceUnavailable, match="no answer"):
+        fed.fetch()
+    state = fed.versions.state()
+    assert (fed.held(), state.succeeded_at, state.error) == ({"a"}, before, "no answer")
+    assert state.polled_at == fed.clock.now
+    fed.source.batches.pop()
+    fed.fetch()
+    assert fed.versions.state().error == ""
+
+
+def test_what_came_before_a_failure_is_not_fetched_again(fed: Fed) -> None:
+    fed.brings(("a",), SourceUnavailable("cut"))
+    with pytest.raises(SourceUnavailable):
+        fed.fetch()
+    assert fed.versions.current() == ""
+    fed.source.batches[1] = ("b",)
+    fed.fetch()
+    assert fed.source.asked == [{}, {"at": 1}]
+    assert fed.held() == {"a", "b"}
+
+
+def test_a_batch_that_is_rejected_is_not_kept(fed: Fed) -> None:
+    fed.brings(("a",), ("b", "!"))
+    with pytest.raises(ListRejected, match="batch 2, line 2: malformed"):
+        fed.fetch()
+    assert fed.versions.digests() == []
+    fed.source.batches[1] = ("b",)
+    fed.fetch()
+    assert fed.source.asked == [{}, {}]
+    assert fed.held() == {"a", "b"}
+
+
+def test_bad_records_are_left_out_and_counted_up_to_a_number(fed: Fed) -> None:
+    fed.settings = {"max_bad_records": 1}
+    fed.brings(("a", "!"))
+    assert fed.fetch().about.rejected == 1
+    fed.brings(("b", "!", "!"))
+    with pytest.raises(ListRejected, match="line 3"):
+        fed.fetch()
+
+
+def test_a_page_at_fault_is_named(fed: Fed) -> None:
+    class Paged(Scripted):
+        def fetch(self, checkpoint: object) -> object:  # type: ignore[override]  # one batch
+            del checkpoint
+            pages = (io.BytesIO(b"a\n"), io.BytesIO(b"!\n"))
+            yield Batch("window", pages, {}, is_whole=False)
+
+    fed.source = Paged()
+    with pytest.raises(ListRejected, match="window, page 2, line 1"):
+        fed.fetch()
+
+
+def test_what_nobody_vouches_for_is_not_taken(fed: Fed) -> None:
+    fed.trust = Pinned(hashlib.sha256(b"a").hexdigest())
+    fed.brings(("a",))
+    assert fed.fetch().about.signer == "pinned sha256"
+    fed.brings(("b",))
+    with pytest.raises(ListRejected, match="is pinned"):
+        fed.fetch()
+    assert fed.held() == {"a"}
+
+
+def test_batches_that_change_another_version_are_fetched_anew(fed: Fed) -> None:
+    for name in "abc":
+        fed.brings((name,))
+        fed.fetch()
+    fed.brings(("d",), SourceUnavailable("cut"))
+    with pytest.raises(SourceUnavailable):
+        fed.fetch()
+    roll_back(fed.versions)
+    pin(fed.versions, is_pinned=False)
+    fed.source.batches.pop()
+    fed.fetch()
+    assert fed.source.asked[-1] == {"at": 2}
+    assert fed.held() == {"a", "b", "c", "d"}
+
+
+# ── Rails ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def shrinking(fed: Fed, left: int) -> str:
+    fed.settings, fed.source.is_whole = {"rails": STRICT}, True
+    fed.brings(tuple(f"e{n}" for n in range(20)))
+    fed.fetch()
+    fed.brings(tuple(f"e{n}" for n in range(left)))
+    return fed.fetch().waits
+
+
+def test_an_update_may_lose_a_tenth(fed: Fed) -> None:
+    assert shrinking(fed, 18) == ""
+
+
+def test_an_update_that_loses_more_waits(fed: Fed) -> None:
+    assert shrinking(fed, 17) == "of 20 entries 17 are left, and max_shrink is 10%"
+    state = fed.versions.state()
+    assert (len(fed.held()), len(fed.held(state.waiting))) == (20, 17)
+    assert state.why
+
+
+def test_a_loss_in_one_algorithm_is_no_less_a_loss(fed: Fed) -> None:
+    both = {Algorithm.PDQ: 31, Algorithm.MD5: 0}
+    assert shrinking(fed, 20) == ""
+    fed.settings = {"rails": STRICT, "thresholds": both}
+    fed.fetch()
+    before, _ = fed.versions.whole()
+    assert before is not None
+    kept = fed.versions.contents(before)
+    md5 = kept.lists[Algorithm.PDQ]
+    many = type(kept)({**kept.lists, Algorithm.MD5: md5})
+    assert STRICT.objections(many, kept) == ["of 40 entries 20 are left, and max_shrink is 10%"]
+    few = type(kept)({Algorithm.PDQ: md5, Algorithm.SHA1: kept.lists[Algorithm.MD5]})
+    assert STRICT.objections(few, kept) == []
+
+
+def test_a_version_that_waits_makes_no_list_younger(fed: Fed) -> None:
+    shrinking(fed, 1)
+    before = fed.versions.state().succeeded_at
+    fed.fetch()
+    assert fed.versions.state().succeeded_at == before
+
+
+def test_what_waits_is_served_once_it_is_accepted(fed: Fed) -> None:
+    shrinking(fed, 1)
+    accepted = accept(fed.versions)
+    state = fed.versions.state()
+    assert (fed.held(), state.waiting, state.why) == ({"e0"}, "", "")
+    assert state.succeeded_at == accepted.made_at
+    assert not fed.fetch().is_new
+
+
+def test_what_waited_is_dropped_if_the_source_takes_it_back(fed: Fed) -> None:
+    shrinking(fed, 1)
+    fed.source.batches[-1] = tuple(f"e{n}" for n in range(19))
+    assert fed.fetch().waits == ""
+    assert len(fed.held()) == 19
+    assert fed.versions.state().waiting == ""
+
+
+def test_nothing_is_accepted_where_nothing_waits(fed: Fed) -> None:
+    fed.brings(("a",))
+    fed.fetch()
+    with pytest.raises(ListRejected, match="no version waits"):
+        accept(fed.versions)
+
+
+def test_an_empty_first_version_waits(fed: Fed) -> None:
+    fed.settings = {"rails": STRICT}
+    fed.brings(("-a",))
+    assert fed.fetch().waits == "it holds no entry"
+    assert fed.versions.current() == ""
+
+
+def test_an_update_without_its_canary_waits(fed: Fed) -> None:
+    fed.settings = {"rails": Rails(canary=code("canary"))}
+    fed.brings(("canary", *(f"e{n}" for n in range(20))))
+    assert fed.fetch().waits == ""
+    fed.brings(("-canary",))
+    assert fed.fetch().waits == f"its canary {code('canary').hex()} is missing"
+
+
+# ── Rolled back and pinned ────────────────────────────────────────────────────────────────────
+
+
+def test_a_feed_is_rolled_back_and_stays_there(fed: Fed) -> None:
+    for name in "abc":
+        fed.brings((name,))
+        fed.fetch()
+    roll_back(fed.versions)
+    assert fed.held() == {"a", "b"}
+    found = fed.fetch()
+    assert (found.waits, fed.held()) == ("the feed is pinned", {"a", "b"})
+    roll_back(fed.versions)
+    assert fed.held() == {"a"}
+
+
+def test_a_feed_is_rolled_back_to_a_version_by_its_first_digits(fed: Fed) -> None:
+    digests = []
+    for name in "abc":
+        fed.brings((name,))
+        digests.append(fed.fetch().about.digest)
+    roll_back(fed.versions, digests[0][:12])
+    assert fed.held() == {"a"}
+    with pytest.raises(ListRejected, match=f"no version 'x'; there are: .*{digests[1][:12]}"):
+        roll_back(fed.versions, "x")
+
+
+def test_a_version_that_was_left_is_not_fallen_back_to(fed: Fed) -> None:
+    for name in "abc":
+        fed.brings((name,))
+        fed.fetch()
+    roll_back(fed.versions)
+    path = fed.versions.file(fed.versions.current(), Algorithm.PDQ)
+    path.write_bytes(b"")
+    assert fed.held() == {"a"}
+
+
+def test_a_pinned_feed_takes_updates_again_once_it_is_unpinned(fed: Fed) -> None:
+    fed.brings(("a",))
+    fed.fetch()
+    pin(fed.versions)
+    fed.brings(("b",))
+    assert fed.fetch().waits == "the feed is pinned"
+    pin(fed.versions, is_pinned=False)
+    assert fed.fetch().is_new
+    assert fed.held() == {"a", "b"}
+
+
+def test_there_is_nothing_to_roll_back_to_or_to_pin_at_first(fed: Fed) -> None:
+    with pytest.raises(ListRejected, match="no version yet"):
+        pin(fed.versions)
+    fed.brings(("a",))
+    fed.fetch()
+    with pytest.raises(ListRejected, match="no version was served before"):
+        roll_back(fed.versions)
+
+
+# ── Damage ────────────────────────────────────────────────────────────────────────────────────
+
+
+def damaged(fed: Fed, name: str, *, at: int = -1) -> str:
+    """Flips a bit in a file of the version that is served, of two."""
+    for one in "ab":
+        fed.brings((one,))
+        fed.fetch()
+    path = fed.folder / "current" / name
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+    return str(path.resolve())
+
+
+@pytest.mark.parametrize("name", ["pdq.igx", "unmatched.npy", "version.json"])
+def test_a_damaged_version_is_named_and_the_one_before_is_whole(fed: Fed, name: str) -> None:
+    path = damaged(fed, name, at=-10)
+    about, problem = fed.versions.whole()
+    assert problem == f"{path}: it is not what was written"
+    assert about is not None
+    assert fed.held() == {"a"}
+
+
+@pytest.mark.parametrize("name", ["pdq.igx", "version.json"])
+def test_a_torn_or_missing_file_is_found(fed: Fed, name: str) -> None:
+    path = Path(damaged(fed, name))
+    path.write_bytes(path.read_bytes()[:100])
+    assert fed.held() == {"a"}
+    path.unlink()
+    assert fed.held() == {"a"}
+
+
+def test_a_fetch_mends_a_damaged_version(fed: Fed) -> None:
+    path = damaged(fed, "pdq.igx")
+    found = fed.fetch()
+    assert path in found.mended
+    assert fed.versions.whole()[1] == ""
+    assert fed.held() == {"a", "b"}
+
+
+def test_a_damaged_version_that_waits_is_not_accepted(fed: Fed) -> None:
+    shrinking(fed, 1)
+    path = fed.versions.file(fed.versions.state().waiting, Algorithm.PDQ)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ListRejected, match="not what was written"):
+        accept(fed.versions)
+    assert len(fed.held()) == 20
+
+
+def test_a_damaged_state_is_named_with_the_way_out(fed: Fed) -> None:
+    fed.brings(("a",))
+    fed.fetch()
+    path = fed.folder / "state.json"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ListRejected, match=r"state\.json: it is not what was written; remove it"):
+        fed.fetch()
+    assert fed.held() == {"a"}
+    path.unlink()
+    assert fed.fetch().waits == ""
+
+
+def test_a_version_in_the_folder_of_another_is_found(fed: Fed) -> None:
+    damaged(fed, "pdq.igx")
+    one, other = (fed.folder / "versions" / digest for digest in fed.versions.digests())
+    for name in ("pdq.igx", "version.json"):
+        (one / name).write_bytes((other / name).read_bytes())
+    with pytest.raises(ListRejected, match="of another version"):
+        fed.versions.verify(one.name)
