@@ -61,6 +61,23 @@ def read(file: BinaryIO, *, source: str, environment: str = "") -> Iterator[Reco
     return parsed(_items(file, source), made, source=source, unit="record")
 
 
+def paging(file: BinaryIO, *, source: str) -> tuple[int, str | None]:
+    """How many items an answer holds, and what it says of the next one: ``/v2/entries?…``.
+
+    Raises:
+        ListRejected: It cannot be read to its end, or is something else.
+    """
+    items = 0
+    following = None
+    for depth, element in _ended(file, source):
+        group = element.getparent()
+        if depth == _ITEM_DEPTH and group is not None:
+            items += _name(group) in _GROUPS
+            if _name(group) == "paging" and _name(element) == "next":
+                following = (element.text or "").strip() or None
+    return items, following
+
+
 # ── XML becomes items ─────────────────────────────────────────────────────────────────────────
 
 
