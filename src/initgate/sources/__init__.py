@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TypeAlias
 
 Checkpoint: TypeAlias = Mapping[str, str | int | float | None]
-"""How far a source was read: JSON, ``{}`` before the first fetch. Only the source knows its keys."""
+"""How far a source was read: JSON; ``{}`` before the first fetch. Its keys are the source's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class FsspecSource(Source):
         max_seconds: Between two pieces of it, from the first on.
     """
 
-    address: str
+    address: str = field(repr=False)  # it may hold a user
     folder: Path
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     signature_suffix: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -38,7 +38,7 @@ class HttpsSource(Source):
         patience: With what may pass.
     """
 
-    address: str
+    address: str = field(repr=False)  # its query may sign it
     folder: Path
     credentials: Credentials | None = None
     hosts: tuple[str, ...] = ()

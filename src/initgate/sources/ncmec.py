@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from typing_extensions import override
 
@@ -23,7 +23,7 @@ from initgate.sources import Batch, Checkpoint, Source
 from initgate.sources.bounds import BOUNDS, PATIENCE, Bounds, Patience
 from initgate.sources.credentials import Credentials
 from initgate.sources.paging import pages
-from initgate.sources.web import Content, Secrets, Web, basic, shown_address
+from initgate.sources.web import Content, Secrets, Web, basic, joined, shown_address
 from initgate.sources.windows import BEGINNING, PAGES, Window, reached, resumed, windows
 
 ENVIRONMENTS: Final = {
@@ -122,10 +122,10 @@ class NcmecSource(Source):
 
 def _next(base: str, link: str, name: str) -> str:
     """The address of the page that an answer names, by its path below the base or on the host."""
-    for address in (base + link, urljoin(base, link)):
+    for address in (base + link, joined(base, link)):
         if address.startswith(f"{base}/v2/entries?"):
             return address
-    there = shown_address(urljoin(base, link))
+    there = shown_address(joined(base, link))
     raise ListRejected(f"the next page is said to be elsewhere, at {shown(there)}", source=name)
 
 

@@ -87,8 +87,8 @@ def open_source(
     """A source by its name or address.
 
     Args:
-        where: ``ncmec``, ``stopncii``, ``threatexchange``, ``tat``, or an address: ``https://…``, or any
-            that fsspec knows, such as ``s3://…``.
+        where: ``ncmec``, ``stopncii``, ``threatexchange``, ``tat``, or an address: ``https://…``,
+            or any that fsspec knows, such as ``s3://…``.
         credentials: ``env:NAME`` or ``file:PATH``; None for none.
         options: Of this kind of source.
         temporary_folder: Where fetched pages are kept for as long as they are needed.
@@ -102,8 +102,8 @@ def open_source(
     kind = where if where in FORMATS else scheme[1] if scheme else ""
     if not kind:
         raise ConfigError(
-            f"there is no source {where!r}; it is one of {', '.join(FORMATS)}, or an address such as "
-            "https://host/list.csv or s3://bucket/list.csv"
+            f"there is no source {where!r}; it is one of {', '.join(FORMATS)}, or an address such "
+            "as https://host/list.csv or s3://bucket/list.csv"
         )
     opener = _OPENERS.get(kind, _fsspec)
     try:
@@ -124,7 +124,7 @@ def open_source(
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    where: str
+    where: str = field(repr=False)
     credentials: Credentials | None
     options: Mapping[str, object] = field(repr=False)
     folder: Path
@@ -227,8 +227,8 @@ def _fsspec(given: _Given) -> Source:
     options = given.checked(_Fsspec)
     if given.credentials is not None:
         raise ConfigError(
-            f"the source {shown_where(given.where)} takes no credentials: fsspec reads those of the "
-            "store from where its own tools do"
+            f"the source {shown_where(given.where)} takes no credentials: fsspec reads those of "
+            "the store from where its own tools do"
         )
     limits = options.bounds(is_one_page=True)
     return FsspecSource(

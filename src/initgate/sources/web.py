@@ -152,7 +152,6 @@ class Web:
         self._page_given_up_at = self._given_up_at
         self._bytes_left = bounds.total_bytes
         self._pool = httpcore2.ConnectionPool(
-            ssl_context=httpcore2.default_ssl_context(),
             proxy=_proxy_for(parts),
             network_backend=_Backend(self._remaining),
         )
@@ -273,7 +272,7 @@ class Web:
             yield response
 
     def _redirected(self, question: _Question, address: str, headers: Mapping[str, str]) -> str:
-        target = urljoin(address, headers.get("location", ""))
+        target = joined(address, headers.get("location", ""))
         parts = _split(target)
         if question.method != "GET" or parts is None or not parts.hostname:
             raise SourceUnavailable(self._says("redirected to nowhere"))
@@ -401,6 +400,14 @@ class Web:
 def basic(user: str, password: str) -> str:
     """The header of HTTP Basic for a user."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def joined(address: str, link: str) -> str:
+    """The address that a link leads to from another; empty if it is none."""
+    try:
+        return urljoin(address, link)
+    except ValueError:
+        return ""
 
 
 def shown_address(address: str) -> str:
