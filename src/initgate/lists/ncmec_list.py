@@ -9,7 +9,7 @@ A document type is refused, entities with it. What is read is dropped at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, TypeAlias
 
 from initgate.errors import ListRejected
@@ -61,20 +61,22 @@ def read(file: BinaryIO, *, source: str, environment: str = "") -> Iterator[Reco
     return parsed(_items(file, source), made, source=source, unit="record")
 
 
-def paging(file: BinaryIO, *, source: str) -> tuple[int, str | None]:
-    """How many items an answer holds, and what it says of the next one: ``/v2/entries?…``.
+def paging(file: BinaryIO, *, source: str) -> tuple[Sequence[str], str | None]:
+    """The texts of an answer's items, and what it says of the next one: ``/v2/entries?…``.
 
     Raises:
         ListRejected: It cannot be read to its end, or is something else.
     """
-    items = 0
+    items: list[str] = []
     following = None
     for depth, element in _ended(file, source):
         group = element.getparent()
-        if depth == _ITEM_DEPTH and group is not None:
-            items += _name(group) in _GROUPS
-            if _name(group) == "paging" and _name(element) == "next":
-                following = (element.text or "").strip() or None
+        if depth != _ITEM_DEPTH or group is None:
+            continue
+        if _name(group) in _GROUPS:
+            items.append(" ".join("".join(element.itertext()).split()))
+        elif _name(group) == "paging" and _name(element) == "next":
+            following = (element.text or "").strip() or None
     return items, following
 
 

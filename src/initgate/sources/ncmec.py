@@ -7,6 +7,7 @@ its window only, and is never kept.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from initgate.lists.ncmec_list import paging
 from initgate.sources import Batch, Checkpoint, Source
 from initgate.sources.bounds import BOUNDS, PATIENCE, Bounds, Patience
 from initgate.sources.credentials import Credentials
-from initgate.sources.paging import pages
+from initgate.sources.paging import Page, pages
 from initgate.sources.web import Content, Secrets, Web, basic, joined, shown_address
 from initgate.sources.windows import BEGINNING, PAGES, Window, reached, resumed, windows
 
@@ -104,17 +105,19 @@ class NcmecSource(Source):
                     is_whole = False
 
     def _pages(self, web: Web, base: str, window: Window) -> Iterator[BinaryIO]:
-        def following(page: BinaryIO) -> str | None:
+        def look(page: BinaryIO) -> Page:
             items, link = paging(page, source=web.name)
-            window.items += items
-            return None if link is None else _next(base, link, web.name)
+            window.items += len(items)
+            digest = hashlib.sha256("\n".join(items).encode("utf-8", "replace")).hexdigest()
+            following = None if link is None else _next(base, link, web.name)
+            return Page(len(items), digest, following)
 
         query = urlencode({"from": _written(window.start), "to": _written(window.stop)})
         return pages(
             web,
             window.spool,
             f"{base}/v2/entries?{query}",
-            following,
+            look,
             content=Content.XML,
             at_most=self.bounds.pages,
         )

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from initgate.errors import ListRejected
 from initgate.sources.spool import Spool
 from initgate.sources.web import Content, Web
 
-Next = Callable[[BinaryIO], str | None]
-"""Reads a page, and returns the address of the one behind it; None if it is the last."""
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page says.
+
+    Args:
+        items: How many changes it holds.
+        digest: Of these changes.
+        following: The address of the page behind it; None if it is the last.
+    """
+
+    items: int
+    digest: str
+    following: str | None
 
 
 def pages(
-    web: Web, spool: Spool, first: str, following: Next, *, content: Content, at_most: int
+    web: Web,
+    spool: Spool,
+    first: str,
+    look: Callable[[BinaryIO], Page],
+    *,
+    content: Content,
+    at_most: int,
 ) -> Iterator[BinaryIO]:
     """Yields the pages of a batch, each at its start.
 
@@ -22,7 +41,7 @@ def pages(
         web: To ask.
         spool: Where they are kept.
         first: The address of the first.
-        following: Where the next one is.
+        look: Reads a page.
         content: What they are.
         at_most: How many there may be.
 
@@ -30,26 +49,26 @@ def pages(
         SourceUnavailable: A page cannot be had.
         ListRejected: The pages go in circles, or there are too many.
     """
-    asked = {first}
+    asked: set[str] = set()
     seen: dict[str, int] = {}
     address: str | None = first
     while address is not None:
-        if len(seen) == at_most:
-            raise ListRejected(f"more than {at_most:,} pages in one batch", source=web.name)
-        answer = web.get(address, spool, content=content)
-        number = len(seen) + 1
-        if (before := seen.setdefault(answer.digest, number)) != number:
-            raise ListRejected(f"page {number} is page {before} again", source=web.name)
-        if answer.page is None:
-            return
-        address = following(answer.page)
-        answer.page.seek(0)
-        yield answer.page
+        number = len(asked) + 1
         if address in asked:
             raise ListRejected(
-                f"page {number} names a page that was asked for already as the next: the cursor "
+                f"page {number - 1} names a page as the next that was there already: the cursor "
                 "is stuck",
                 source=web.name,
             )
-        if address is not None:
-            asked.add(address)
+        if number > at_most:
+            raise ListRejected(f"more than {at_most:,} pages in one batch", source=web.name)
+        asked.add(address)
+        file = web.get(address, spool, content=content).page
+        if file is None:  # only an answer to a condition has none
+            return
+        page = look(file)
+        if page.items and (before := seen.setdefault(page.digest, number)) != number:
+            raise ListRejected(f"page {number} is page {before} again", source=web.name)
+        file.seek(0)
+        yield file
+        address = page.following

@@ -1,51 +1,47 @@
-"""Whether records that were asked for again, because windows overlap, are the same as before."""
+"""Which records a page of JSON holds, to tell pages that are the same from those that are not."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from initgate.lists.feed import BadRecord
 from initgate.lists.json_stream import array
-from initgate.sources import Checkpoint
 
-_SEEN = "seen"
+_MOST = 2**256
 
 
+@dataclass(frozen=True, slots=True)
 class Told:
-    """The records of the pages of a batch.
+    """Some records: how many, and the sum of their digests, which is the same in any order."""
+
+    number: int = 0
+    total: int = 0
+
+    def __add__(self, other: Told) -> Told:
+        return Told(self.number + other.number, (self.total + other.total) % _MOST)
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.total:064x}"
+
+
+def told(page: BinaryIO, field: str, *, source: str) -> Told:
+    """The records of a page, which is at its start afterwards.
 
     Args:
-        field: That holds them, in each page.
+        page: At its start.
+        field: That holds them.
         source: For error messages.
+
+    Raises:
+        ListRejected: It cannot be read to its end.
     """
-
-    def __init__(self, field: str, source: str) -> None:
-        self._field = field
-        self._source = source
-        self._sum = 0  # of their digests: the same in any order
-        self._number = 0
-
-    def add(self, page: BinaryIO) -> None:
-        """Reads one more page.
-
-        Raises:
-            ListRejected: It cannot be read to its end.
-        """
-        for _, record in array(page, self._field, source=self._source):
-            written = json.dumps(
-                str(record) if isinstance(record, BadRecord) else record,
-                sort_keys=True,
-                default=str,
-            )
-            self._sum += int.from_bytes(hashlib.sha256(written.encode()).digest())
-            self._number += 1
-
-    def checkpoint(self) -> dict[str, str]:
-        """What to keep of them."""
-        return {_SEEN: f"{self._number}:{self._sum % 2**256:064x}"}
-
-    def is_nothing_since(self, checkpoint: Checkpoint) -> bool:
-        """Whether they are none, or those of the batch before."""
-        return not self._number or self.checkpoint()[_SEEN] == checkpoint.get(_SEEN)
+    found = Told()
+    for _, record in array(page, field, source=source):
+        value = str(record) if isinstance(record, BadRecord) else record
+        written = json.dumps(value, sort_keys=True, default=str).encode()
+        found += Told(1, int.from_bytes(hashlib.sha256(written).digest()))
+    page.seek(0)
+    return found

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
 from urllib.parse import urlencode
 
 from typing_extensions import override
@@ -16,12 +16,14 @@ from initgate.lists.json_stream import outline
 from initgate.sources import Batch, Checkpoint, Source
 from initgate.sources.bounds import BOUNDS, PATIENCE, Bounds, Patience
 from initgate.sources.credentials import Credentials
-from initgate.sources.paging import pages
-from initgate.sources.records import Told
+from initgate.sources.paging import Page, pages
+from initgate.sources.records import Told, told
 from initgate.sources.spool import Spool
 from initgate.sources.web import Content, Secrets, Web
 
 ADDRESS: Final = "https://api.stopncii.org/v1"
+
+_Kind = TypeVar("_Kind")
 
 _NAME: Final = "StopNCII"
 _RECORDS: Final = "hashRecords"
@@ -64,35 +66,38 @@ class StopNciiSource(Source):
         )
         query = {"startTimestamp": start, "pageSize": self.page_size}
         first = f"{base}/FetchHashes?{urlencode(query)}"
-        told = Told(_RECORDS, _NAME)
+        records = Told()
         latest = start
 
-        def following(page: BinaryIO) -> str | None:
-            nonlocal latest
-            told.add(page)
-            page.seek(0)
+        def look(page: BinaryIO) -> Page:
+            nonlocal records, latest
+            here = told(page, _RECORDS, source=_NAME)
+            records += here
             found = outline(page, _RECORDS, source=_NAME)
-            moment = found.get("nextSetTimestamp")
-            if type(moment) is not int:
-                raise ListRejected(f"nextSetTimestamp is {shown(moment)}", source=_NAME)
-            latest = max(latest, moment)
-            has_more, token = found.get("hasMoreRecords"), found.get("nextPageToken")
-            if type(has_more) is not bool:
-                raise ListRejected(f"hasMoreRecords is {shown(has_more)}", source=_NAME)
-            if not has_more:
-                return None
-            if not isinstance(token, str) or not token:
-                raise ListRejected("it has more records, but names no next page", source=_NAME)
-            return f"{first}&{urlencode({'nextPageToken': token})}"
+            latest = max(latest, _checked(found, "nextSetTimestamp", int))
+            following = None
+            if _checked(found, "hasMoreRecords", bool):
+                token = _checked(found, "nextPageToken", str)
+                following = f"{first}&{urlencode({'nextPageToken': token})}"
+            return Page(here.number, str(here), following)
 
         with (
             Web(_NAME, base, secrets=secrets, bounds=self.bounds, patience=self.patience) as web,
             Spool(self.folder) as spool,
         ):
             found = tuple(
-                pages(web, spool, first, following, content=Content.JSON, at_most=self.bounds.pages)
+                pages(web, spool, first, look, content=Content.JSON, at_most=self.bounds.pages)
             )
-            if known and told.is_nothing_since(known):
+            # The seconds that overlap bring the last records again, until others come behind them.
+            if known and (not records.number or str(records) == known.get("seen")):
                 return
-            made: Checkpoint = {"of": base, "since": latest, **told.checkpoint()}
+            made: Checkpoint = {"of": base, "since": latest, "seen": str(records)}
             yield Batch(_NAME, found, made, is_whole=not known)
+
+
+def _checked(found: Mapping[str, object], field: str, kind: type[_Kind]) -> _Kind:
+    """A field that says how to go on."""
+    value = found.get(field)
+    if type(value) is not kind or value == "":
+        raise ListRejected(f"an answer has the {field} {shown(value)}", source=_NAME)
+    return value

@@ -13,11 +13,12 @@ from typing_extensions import override
 
 from initgate.errors import ListRejected
 from initgate.lists.feed import shown
-from initgate.lists.json_stream import array, outline
+from initgate.lists.json_stream import outline
 from initgate.sources import Batch, Checkpoint, Source
 from initgate.sources.bounds import BOUNDS, PATIENCE, Bounds, Patience
 from initgate.sources.credentials import Credentials
-from initgate.sources.paging import pages
+from initgate.sources.paging import Page, pages
+from initgate.sources.records import told
 from initgate.sources.spool import Spool
 from initgate.sources.web import Content, Secrets, Web
 
@@ -51,8 +52,8 @@ class TatSource(Source):
     def fetch(self, checkpoint: Checkpoint) -> Iterator[Batch]:
         base = self.address.rstrip("/")
         after = checkpoint.get("after") if checkpoint.get("of") == base else None
-        is_whole = after is None
-        reached = _Reached("" if after is None else str(after))
+        is_whole = not isinstance(after, str)
+        reached = _Reached(after if isinstance(after, str) else "")
         secrets = Secrets(self.credentials.where, {"Authorization": f"Bearer {self._token(base)}"})
         with Web(_NAME, base, secrets=secrets, bounds=self.bounds, patience=self.patience) as web:
             while not reached.is_end:
@@ -85,22 +86,21 @@ class TatSource(Source):
                 {"order": "asc", "after": reached.after}
             )
 
-        def following(page: BinaryIO) -> str | None:
-            items = sum(1 for _ in array(page, _RECORDS, source=_NAME))
-            page.seek(0)
+        def look(page: BinaryIO) -> Page:
+            records = told(page, _RECORDS, source=_NAME)
             found = outline(page, _RECORDS, source=_NAME)
             after = found.get("checkpoint")
-            if items and (not isinstance(after, str) or not after):
+            if isinstance(after, str) and after:
+                reached.after = after
+            elif records.number:
                 raise ListRejected(f"a page has the checkpoint {shown(after)}", source=_NAME)
-            reached.items += items
-            reached.after = after if isinstance(after, str) and after else reached.after
+            reached.items += records.number
             # Whether there is a next page, it says; the checkpoint leads there.
-            reached.is_end = not items or not found.get("next")
-            return None if reached.is_end else address()
+            reached.is_end = not records.number or not found.get("next")
+            following = None if reached.is_end else address()
+            return Page(records.number, str(records), following)
 
-        return pages(
-            web, spool, address(), following, content=Content.JSON, at_most=self.bounds.pages
-        )
+        return pages(web, spool, address(), look, content=Content.JSON, at_most=self.bounds.pages)
 
 
 @dataclass(slots=True)

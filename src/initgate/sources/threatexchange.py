@@ -17,14 +17,15 @@ from typing_extensions import override
 
 from initgate.errors import ListRejected
 from initgate.lists.feed import shown
-from initgate.lists.json_stream import array, outline
+from initgate.lists.json_stream import outline
 from initgate.lists.threat_updates_list import FIELDS, RECORDS
 from initgate.sources import Batch, Checkpoint, Source
 from initgate.sources.bounds import BOUNDS, PATIENCE, Bounds, Patience
 from initgate.sources.credentials import Credentials
-from initgate.sources.paging import pages
+from initgate.sources.paging import Page, pages
+from initgate.sources.records import told
 from initgate.sources.web import Content, Secrets, Web, shown_address
-from initgate.sources.windows import BEGINNING, PAGES, Window, reached, resumed, windows
+from initgate.sources.windows import BEGINNING, PAGES, Window, moment, reached, resumed, windows
 
 ADDRESS: Final = "https://graph.facebook.com/v26.0"
 
@@ -67,9 +68,14 @@ class ThreatExchangeSource(Source):
         )
         now = self.now()
         start = resumed(checkpoint, base)
-        if start is not None and now - start > _STALE:
+        # What was deleted before all was asked for is not there, however old the last window is.
+        begun = checkpoint.get("begun")
+        known_at = max(start or BEGINNING, moment(begun) or BEGINNING)
+        if now - known_at > _STALE:
             start = None
         is_whole = start is None
+        if is_whole:
+            begun = int(now.timestamp())
         with Web(name, base, secrets=secrets, bounds=self.bounds, patience=self.patience) as web:
             for window in windows(
                 lambda window: self._pages(web, base, window),
@@ -80,15 +86,18 @@ class ThreatExchangeSource(Source):
             ):
                 if window.items or (is_whole and window.is_last):
                     pages = tuple(window.pages)
-                    yield Batch(name, pages, reached(window, base), is_whole=is_whole)
+                    made = {**reached(window, base), "begun": begun}
+                    yield Batch(name, pages, made, is_whole=is_whole)
                     is_whole = False
 
     def _pages(self, web: Web, base: str, window: Window) -> Iterator[BinaryIO]:
-        def following(page: BinaryIO) -> str | None:
-            window.items += sum(1 for _ in array(page, RECORDS, source=web.name))
-            page.seek(0)
+        def look(page: BinaryIO) -> Page:
+            records = told(page, RECORDS, source=web.name)
+            window.items += records.number
             link = outline(page, RECORDS, source=web.name).get("paging.next")
-            return _next(base, link, web.name) if isinstance(link, str) and link else None
+            is_last = not isinstance(link, str) or not link
+            following = None if is_last else _next(base, str(link), web.name)
+            return Page(records.number, str(records), following)
 
         query = {
             "fields": FIELDS,
@@ -100,7 +109,7 @@ class ThreatExchangeSource(Source):
             web,
             window.spool,
             f"{base}?{urlencode(query)}",
-            following,
+            look,
             content=Content.JSON,
             at_most=self.bounds.pages,
         )

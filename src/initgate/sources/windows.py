@@ -81,7 +81,7 @@ def windows(
                 if window.is_last:
                     return
                 start = stop - _OVERLAP
-                if len(window.pages) * 4 <= most:
+                if len(window.pages) <= max(most // 4, 1):
                     length = min(length * 2, end - BEGINNING)
                 continue
         length = max((stop - start) / 2, _SHORTEST)
@@ -94,10 +94,16 @@ def resumed(checkpoint: Checkpoint, of: str) -> datetime | None:
         checkpoint: The last one.
         of: What it must be a checkpoint of: with another address, all begins anew.
     """
-    until = checkpoint.get("until")
-    if checkpoint.get("of") != of or not isinstance(until, int):
+    until = moment(checkpoint.get("until"))
+    return until - _OVERLAP if until and checkpoint.get("of") == of else None
+
+
+def moment(seconds: object) -> datetime | None:
+    """The time of a number of seconds since 1970; None if it is none."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) else None
+    except (ValueError, OverflowError, OSError):
         return None
-    return datetime.fromtimestamp(until, UTC) - _OVERLAP
 
 
 def reached(window: Window, of: str) -> Checkpoint:
