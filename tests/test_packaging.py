@@ -24,7 +24,8 @@ from initgate.testing import scene
 
 PACKAGE = ROOT / "src/initgate"
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-HEAVY = {"torch", "diffusers", "transformers", "httpx", "fastapi", "matplotlib", "skimage"}
+HEAVY = {"torch", "diffusers", "transformers", "fastapi", "matplotlib", "skimage"}
+HEAVY |= {"httpx", "httpx2", "httpcore2", "fsspec", "tenacity", "lxml", "ijson"}
 
 # Read here: the configuration takes every INITGATE_ variable for a setting, so tests have none.
 IS_BARE_INSTALL_WANTED = os.environ.get("INITGATE_TEST_BARE_INSTALL") == "1"
