@@ -224,6 +224,7 @@ def test_what_the_package_imports_is_declared() -> None:
             *PYPROJECT["project"]["dependencies"],
             *PYPROJECT["project"]["optional-dependencies"]["diffusers"],
             *PYPROJECT["project"]["optional-dependencies"]["demo"],
+            *PYPROJECT["project"]["optional-dependencies"]["sources"],
         )
     } | {"pydantic-core"}  # pydantic's other half
     modules = imported_by(PACKAGE) - sys.stdlib_module_names - {"initgate"}

@@ -101,6 +101,15 @@ def test_nothing_comes_if_the_bytes_are_the_same_under_another_etag(
     assert fetched(source, batch.checkpoint) == []
 
 
+@pytest.mark.parametrize("etag", ["", '"\xe9"', '"' + "a" * 5000 + '"'])
+def test_an_etag_of_any_kind_does_no_harm(
+    etag: str, source: HttpsSource, list_server: ListServer
+) -> None:
+    list_server.etag = etag
+    ((batch, _),) = fetched(source)
+    assert fetched(source, batch.checkpoint) == []
+
+
 def test_another_list_comes(source: HttpsSource, list_server: ListServer) -> None:
     ((batch, _),) = fetched(source)
     list_server.etag, list_server.file = '"2"', b"other"
@@ -382,7 +391,7 @@ def test_a_redirect_to_plain_http_is_not_followed(
 
 
 @pytest.mark.parametrize(
-    "target", ["file:///etc/hostname", "ftp://a.example/", "http://[", "https://"]
+    "target", ["file:///etc/hostname", "ftp://a.example/", "http://[", "https://", "/é", "/a b"]
 )
 def test_a_redirect_to_nowhere_is_not_followed(
     target: str, source: HttpsSource, list_server: ListServer
@@ -404,7 +413,8 @@ def test_plain_http_is_for_this_machine_unless_it_is_allowed(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "address", ["https://", "https:///list.csv", "ftp://a.example/", "https://a:b/"]
+    "address",
+    ["https://", "https:///list.csv", "ftp://a.example/", "https://a:b/", "https://é.example/"],
 )
 def test_an_address_that_is_none_is_an_error(address: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must be an address"):

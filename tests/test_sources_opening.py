@@ -17,7 +17,7 @@ from initgate.sources.credentials import Credentials
 from initgate.sources.fsspec_source import FsspecSource
 from initgate.sources.https import HttpsSource
 from initgate.sources.ncmec import NcmecSource
-from initgate.sources.opening import FORMATS, open_source, shown_where
+from initgate.sources.opening import FORMATS, format_of, open_source, shown_where
 from initgate.sources.stopncii import StopNciiSource
 from initgate.sources.tat import TatSource
 from initgate.sources.threatexchange import ThreatExchangeSource
@@ -121,6 +121,20 @@ def test_without_the_extra_it_is_named(
             temporary_folder=tmp_path,
             warn=pytest.fail,
         )
+
+
+@pytest.mark.parametrize(
+    ("where", "file_format"),
+    [
+        ("ncmec", "ncmec"),
+        ("threatexchange", "threat_updates"),
+        ("https://a.example/list.jsonl?key=a.csv", "jsonl"),
+        ("s3://bucket/lists/a.csv", "csv"),
+        ("https://a.example/list", ""),
+    ],
+)
+def test_a_source_says_its_format(where: str, file_format: str) -> None:
+    assert format_of(where) == file_format
 
 
 def test_a_source_is_shown_without_what_may_be_secret() -> None:

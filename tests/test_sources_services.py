@@ -478,6 +478,14 @@ def test_a_next_page_elsewhere_is_an_error(
     assert set(list_server.paths) == {"/hashsharing/v2/entries"}
 
 
+def test_a_next_page_with_other_characters_is_an_error(
+    ncmec: Service, list_server: ListServer
+) -> None:
+    list_server.changes = CHANGES
+    list_server.next_is = lambda link: f"{link}&é=1"
+    assert "an address that is none" in ncmec.failed()
+
+
 def test_a_next_page_may_be_named_in_full(ncmec: Service, list_server: ListServer) -> None:
     list_server.changes = CHANGES
     list_server.next_is = lambda link: f"{list_server.address}/hashsharing{link}"

@@ -55,7 +55,11 @@ class HttpsSource(Source):
             "If-None-Match": known.get("etag"),
             "If-Modified-Since": known.get("modified"),
         }
-        headers = {key: str(value) for key, value in conditions.items() if value}
+        headers = {
+            key: value
+            for key, value in conditions.items()
+            if isinstance(value, str) and value.isascii() and value.isprintable() and value
+        }
         with self._web(name, self.bounds) as web, Spool(self.folder) as spool:
             answer = web.get(self.address, spool, content=Content.LIST, headers=headers)
             if answer.page is None or answer.digest == known.get("sha256"):

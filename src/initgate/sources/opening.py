@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -120,6 +120,14 @@ def open_source(
         raise ConfigError(
             f"the source {kind} needs {error.name}: pip install 'initgate[sources]'"
         ) from error
+
+
+def format_of(where: str) -> str:
+    """The name of the format in which a source gives its list: the service's, or the suffix.
+
+    Empty if neither says one.
+    """
+    return FORMATS.get(where) or PurePosixPath(shown_where(where)).suffix.removeprefix(".")
 
 
 @dataclass(frozen=True, slots=True)

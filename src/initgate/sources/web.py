@@ -249,7 +249,9 @@ class Web:
 
     @contextmanager
     def _sent(self, question: _Question, address: str) -> Iterator[httpcore2.Response]:
-        parts = urlsplit(address)
+        parts = _split(address)
+        if parts is None:
+            raise ListRejected("the next page has an address that is none", source=self.name)
         headers = {"Accept-Encoding": "gzip", "User-Agent": "initgate", **question.headers}
         if _origin(parts) == self._origin:
             headers |= self._secrets.headers
@@ -339,6 +341,8 @@ class Web:
         unzip = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
         try:
             for data in packed:
+                if unzip.eof:
+                    raise _Passing(self._says("its compressed answer has something behind it"))
                 waiting = data
                 while waiting and not unzip.eof:
                     yield unzip.decompress(waiting, _CHUNK_BYTES)
@@ -348,7 +352,7 @@ class Web:
         except zlib.error as error:
             raise _Passing(self._says(f"its answer cannot be decompressed: {error}")) from error
         if not unzip.eof or unzip.unused_data:
-            raise _Passing(self._says("its compressed answer is cut or has something behind it"))
+            raise _Passing(self._says("its compressed answer is cut, or has something behind it"))
 
     def _check_size(self, spool: Spool, start: int, added: int) -> None:
         bounds = self._bounds
@@ -499,7 +503,9 @@ def _headers(response: httpcore2.Response) -> dict[str, str]:
 
 
 def _split(address: str) -> SplitResult | None:
-    """An address in parts; None if it has none, such as a port that is no number."""
+    """An address in parts; None if it is none: of other characters, or with a port of letters."""
+    if not address.isascii() or not address.isprintable() or " " in address:
+        return None
     try:
         parts = urlsplit(address)
         parts.port  # noqa: B018  # raises as well
