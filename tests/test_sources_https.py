@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import logging
+import socket
+import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -301,6 +304,45 @@ def test_a_slow_drip_is_given_up(source: HttpsSource, list_server: ListServer) -
     message = unavailable(replace(source, bounds=bounds, patience=Patience(attempts=1)))
     assert "took more than" in message or "in time" in message
     assert time.monotonic() - began < 5
+
+
+@contextmanager
+def plain_server(head: bytes, then: Iterator[bytes]) -> Iterator[str]:
+    """A server that sends just these bytes to the first who asks; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.recv(1 << 16)
+                connection.sendall(head)
+                for data in then:
+                    connection.sendall(data)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/list.csv"
+        thread.join()
+
+
+def test_a_slow_drip_of_headers_is_given_up(tmp_path: Path) -> None:
+    def slowly() -> Iterator[bytes]:
+        for _ in range(500):
+            time.sleep(0.02)
+            yield b"a"
+
+    with plain_server(b"HTTP/1.1 200 OK\r\nX: ", slowly()) as address:
+        patience, bounds = Patience(attempts=1), Bounds(page_seconds=0.3)
+        began = time.monotonic()
+        message = unavailable(HttpsSource(address, tmp_path, patience=patience, bounds=bounds))
+    assert "took more than" in message or "in time" in message
+    assert time.monotonic() - began < 5
+
+
+def test_an_answer_without_a_length_is_not_taken(tmp_path: Path) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\n\r\n"
+    with plain_server(head, iter([b"algorithm,hash,entry\n"])) as address:
+        assert "does not say how long" in unavailable(HttpsSource(address, tmp_path))
 
 
 def test_a_silent_server_is_given_up(source: HttpsSource, list_server: ListServer) -> None:
