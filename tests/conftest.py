@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -24,6 +24,9 @@ from initgate.index import Index
 from initgate.model import Family, HashList
 from initgate.policy import Encoded, Fallback, ListPolicy, Policy
 from initgate.testing import MemorySink
+
+if TYPE_CHECKING:
+    from list_server import ListServer
 
 settings.register_profile(
     "default",
@@ -82,6 +85,21 @@ def shipped_gate(folder: Path, log: Any) -> Gate:
     shipped = load_settings(CONFIG)
     audit = shipped.audit.model_copy(update={"url": f"sqlite:///{folder / 'audit.db'}"})
     return load_gate(shipped.model_copy(update={"audit": audit}), log=log)
+
+
+@pytest.fixture(scope="session")
+def _list_server() -> Iterator[ListServer]:
+    from list_server import running  # noqa: PLC0415  # loads a server
+
+    with running() as made:
+        yield made
+
+
+@pytest.fixture
+def list_server(_list_server: ListServer) -> ListServer:
+    """A server of lists on this machine, as new."""
+    _list_server.reset()
+    return _list_server
 
 
 @pytest.fixture

@@ -162,6 +162,47 @@ def tat() -> bytes:
     )
 
 
+def threat_updates() -> bytes:
+    def said(owner: int, status: str, *tags: str, reactions: Sequence[str] = ()) -> object:
+        made: dict[str, object] = {"id": str(owner * 10), "owner": {"id": str(owner)}}
+        made["status"] = status
+        if tags:
+            made["tags"] = {"data": [{"id": "9", "text": one} for one in tags]}
+        if reactions:
+            made["reactions"] = [{"key": one, "value": "3"} for one in reactions]
+        return made
+
+    def update(number: int, kind: str, indicator: str, *descriptors: object) -> object:
+        fixed: dict[str, object] = {"id": str(number), "indicator": indicator, "type": kind}
+        fixed |= {"creation_time": 1767323000, "last_updated": 1767323045}
+        return fixed | {"should_delete": False, "descriptors": {"data": list(descriptors)}}
+
+    gone = {"id": "7", "indicator": C.pdq.hex(), "type": "HASH_PDQ", "last_updated": 1767323045}
+    disputed = said(2, "NON_MALICIOUS")
+    doubted = said(1, "MALICIOUS", "one", "two;three", reactions=["DISAGREE_WITH_TAGS"])
+    bad = said(1, "MALICIOUS")
+    return _json(
+        {
+            "data": [
+                update(1, "HASH_PDQ", A.pdq.hex(), doubted, disputed),
+                update(2, "HASH_MD5", B.md5.hex().upper(), bad),
+                update(3, "HASH_SHA1", B.sha1.hex(), said(1, "SUSPICIOUS", "one")),
+                update(4, "HASH_SHA256", B.sha256.hex(), bad),
+                update(5, "HASH_VIDEO_MD5", B.md5.hex(), bad),
+                update(6, "HASH_MD5", C.md5.hex(), said(1, "MALICIOUS", "media_type_video")),
+                gone | {"should_delete": True},
+                gone | {"id": "8", "should_delete": False},
+                update(9, "HASH_PDQ", B.pdq.hex(), disputed),
+                update(10, "HASH_PDQ", "0" * 64, bad),
+            ],
+            "paging": {
+                "cursors": {"before": "MTA=", "after": "MTk="},
+                "next": "https://graph.facebook.com/v26.0/77/threat_updates/?after=MTk%3D",
+            },
+        }
+    )
+
+
 def vics_media() -> bytes:
     """A file of version 1.3: a byte order mark, capital digits, numbers as texts."""
     value = [
@@ -262,6 +303,7 @@ FILES = {
     "ncmec.xml": ncmec(),
     "stopncii.json": stopncii(),
     "tat.json": tat(),
+    "threat_updates.json": threat_updates(),
     "vics-media.json": vics_media(),
     "vics-cases.json": vics_cases(),
     "threatexchange.csv": threatexchange(),

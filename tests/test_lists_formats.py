@@ -22,6 +22,7 @@ from initgate.lists import (
     ncmec_list,
     stopncii_list,
     tat_list,
+    threat_updates_list,
     threatexchange_list,
     typed_list,
     vics_list,
@@ -39,6 +40,7 @@ from initgate.lists.feed import (
     tag,
     tolerant,
 )
+from initgate.lists.json_stream import outline
 from initgate.lists.mapped_list import Columns, Encoding, Layout
 from initgate.model import Algorithm, ListEntry
 
@@ -83,6 +85,7 @@ READERS: dict[str, Reader] = {
     "ncmec.xml": ncmec,
     "stopncii.json": stopncii_list.read,
     "tat.json": tat_list.read,
+    "threat_updates.json": threat_updates_list.read,
     "vics-media.json": vics(""),
     "vics-cases.json": vics("UK"),
     "threatexchange.csv": threatexchange_list.read,
@@ -168,6 +171,31 @@ GOLDEN: dict[str, list[Held]] = {
         Unmatched("SHA512", "4"),
         Unmatched("MD5 of a video", "5"),
         Withdrawn("6"),
+    ],
+    "threat_updates.json": [
+        ListEntry(
+            PDQ,
+            A.pdq,
+            "1",
+            tags=(
+                "status:MALICIOUS=1",
+                "status:NON_MALICIOUS=1",
+                "feedback:negative=2",
+                "member:1",
+                "member:2",
+                "tag:one",
+                "tag:two%3Bthree",
+            ),
+        ),
+        ListEntry(MD5, B.md5, "2", tags=("status:MALICIOUS=1", "member:1")),
+        ListEntry(SHA1, B.sha1, "3", tags=("status:SUSPICIOUS=1", "member:1", "tag:one")),
+        ListEntry(SHA256, B.sha256, "4", tags=("status:MALICIOUS=1", "member:1")),
+        Unmatched("HASH_VIDEO_MD5", "5"),
+        Unmatched("HASH_MD5 of a video", "6"),
+        Withdrawn("7"),
+        Withdrawn("8"),
+        Skipped("status NON_MALICIOUS", "9"),
+        Skipped("placeholder", "10"),
     ],
     "vics-media.json": [
         ListEntry(MD5, A.md5, VICS_A, tags=("category:severe",)),
@@ -277,7 +305,9 @@ json_values = st.recursive(
 )
 
 
-@pytest.mark.parametrize("name", ["stopncii.json", "tat.json", "mapped.json", "mapped.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["stopncii.json", "tat.json", "threat_updates.json", "mapped.json", "mapped.jsonl"]
+)
 @given(data=st.data())
 def test_a_field_of_any_value_spoils_at_most_its_record(name: str, data: st.DataObject) -> None:
     good = FIELDS[name]
@@ -312,10 +342,18 @@ TAT = {
     "deleted": False,
     "id": 5,
 }
+UPDATE = {
+    "id": "5",
+    "indicator": HEX,
+    "type": "HASH_PDQ",
+    "should_delete": False,
+    "descriptors": [{"owner": {"id": "1"}, "status": "MALICIOUS", "tags": ["one"]}],
+}
 MAPPED_ROW = MAPPED_ROWS[1]
 FIELDS: dict[str, dict[str, object]] = {
     "stopncii.json": dict(STOPNCII),
     "tat.json": dict(TAT),
+    "threat_updates.json": dict(UPDATE),
     "mapped.json": dict(MAPPED_ROW),
     "mapped.jsonl": dict(MAPPED_ROW),
 }
@@ -378,6 +416,79 @@ def test_a_malformed_record_of_tech_against_terrorism_is_named(record: object, r
     (message,) = bad(tat_list.read, data)
     assert message.startswith("a.file, record 2: ")
     assert reason in message
+
+
+BAD_UPDATE: dict[str, tuple[object, str]] = {
+    "no id": (without(UPDATE, "id"), "field 'id' is missing"),
+    "an empty id": (UPDATE | {"id": ""}, "id"),
+    "no should_delete": (without(UPDATE, "should_delete"), "field 'should_delete' is missing"),
+    "should_delete as a number": (UPDATE | {"should_delete": 1}, "should_delete: Input should be"),
+    "no type": (without(UPDATE, "type"), "needs a type and an indicator"),
+    "no indicator": (UPDATE | {"indicator": ""}, "needs a type and an indicator"),
+    "a long type": (UPDATE | {"type": "k" * 65}, "type: String should have at most 64"),
+    "a short hash": (UPDATE | {"indicator": HEX[1:]}, "pdq needs 64 hexadecimal digits"),
+    "descriptors of texts": (UPDATE | {"descriptors": ["a"]}, "descriptors.0"),
+    "descriptors of a text": (UPDATE | {"descriptors": "a"}, "descriptors"),
+    "tags of numbers": (UPDATE | {"descriptors": [{"tags": [1]}]}, "descriptors.0.tags.0"),
+    "tags of a number": (UPDATE | {"descriptors": [{"tags": 1}]}, "descriptors.0.tags"),
+    "reactions of numbers": (UPDATE | {"descriptors": [{"reactions": 1}]}, "reactions"),
+    "an owner of a text": (UPDATE | {"descriptors": [{"owner": "1"}]}, "descriptors.0.owner"),
+}
+
+
+@pytest.mark.parametrize(("record", "reason"), BAD_UPDATE.values(), ids=BAD_UPDATE)
+def test_a_malformed_update_of_threatexchange_is_named(record: object, reason: str) -> None:
+    data = json.dumps({"data": [UPDATE, record, UPDATE]})
+    assert len(records(threat_updates_list.read, data)) == 3
+    (message,) = bad(threat_updates_list.read, data)
+    assert message.startswith("a.file, record 2: ")
+    assert reason in message
+
+
+@pytest.mark.parametrize(
+    "reactions",
+    [["DISAGREE_WITH_TAGS"], [{"DISAGREE_WITH_TAGS": ["1"]}], {"DISAGREE_WITH_TAGS": ["1"]}],
+)
+def test_a_reaction_is_known_in_each_of_its_shapes(reactions: object) -> None:
+    said = {"status": "MALICIOUS", "reactions": reactions}
+    (entry,) = records(threat_updates_list.read, json.dumps([UPDATE | {"descriptors": [said]}]))
+    assert isinstance(entry, ListEntry)
+    assert "feedback:negative=1" in entry.tags
+
+
+# ── What sources ask of an answer ─────────────────────────────────────────────────────────────
+
+
+def test_an_outline_is_what_stands_outside_of_the_array() -> None:
+    found = outline(io.BytesIO(FILES["threat_updates.json"]), "data", source="")
+    assert found == {
+        "paging.cursors.before": "MTA=",
+        "paging.cursors.after": "MTk=",
+        "paging.next": "https://graph.facebook.com/v26.0/77/threat_updates/?after=MTk%3D",
+    }
+
+
+@pytest.mark.parametrize("data", [b"[]", b"7", b"{", b'{"a": [1, 2', b"", b'{"a": 1} x'])
+def test_an_outline_is_of_an_object_that_is_whole(data: bytes) -> None:
+    with pytest.raises(ListRejected):
+        outline(io.BytesIO(data), "a", source="")
+
+
+@given(data=st.dictionaries(st.sampled_from("abc"), json_values, max_size=3))
+def test_an_outline_of_any_object_has_its_values(data: dict[str, Any]) -> None:
+    written = json.dumps(data)
+    if "NaN" in written or "Infinity" in written:
+        return
+    found = outline(io.BytesIO(written.encode()), "a", source="")
+    plain = {k: v for k, v in data.items() if not isinstance(v, dict | list)}
+    assert plain.keys() == {key for key in found if "." not in key}
+
+
+def test_an_answer_of_ncmec_names_its_items_and_the_next() -> None:
+    items, following = ncmec_list.paging(io.BytesIO(FILES["ncmec.xml"]), source="")
+    assert len(items) == 5
+    assert len(set(items)) == 5
+    assert following == "/v2/entries?from=2026-01-01&start=2001&size=1000&max=3000"
 
 
 MEDIA = {"MediaID": 1, "Category": 1, "MD5": A.md5.hex()}

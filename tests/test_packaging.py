@@ -24,7 +24,8 @@ from initgate.testing import scene
 
 PACKAGE = ROOT / "src/initgate"
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-HEAVY = {"torch", "diffusers", "transformers", "httpx", "fastapi", "matplotlib", "skimage"}
+HEAVY = {"torch", "diffusers", "transformers", "fastapi", "matplotlib", "skimage"}
+HEAVY |= {"httpx", "httpx2", "httpcore2", "fsspec", "tenacity", "lxml", "ijson"}
 HEAVY |= {"cryptography", "tuf", "urllib3"}
 
 # Read here: the configuration takes every INITGATE_ variable for a setting, so tests have none.
@@ -225,6 +226,7 @@ def test_what_the_package_imports_is_declared() -> None:
             *PYPROJECT["project"]["optional-dependencies"]["diffusers"],
             *PYPROJECT["project"]["optional-dependencies"]["demo"],
             *PYPROJECT["project"]["optional-dependencies"]["trust"],
+            *PYPROJECT["project"]["optional-dependencies"]["sources"],
         )
     } | {"pydantic-core"}  # pydantic's other half
     modules = imported_by(PACKAGE) - sys.stdlib_module_names - {"initgate"}

@@ -130,6 +130,39 @@ def array(file: BinaryIO, name: str, *, source: str) -> Numbered:
     return records(stream, chain([first], events), path)
 
 
+def outline(file: BinaryIO, name: str, *, source: str) -> dict[str, object]:
+    """The values of an object that stand outside of one of its arrays.
+
+    Args:
+        file: Open for reading bytes.
+        name: The field that holds the array.
+        source: For error messages.
+
+    Returns:
+        Texts, numbers, booleans and nulls by their path, as ``paging.next``; other arrays left out.
+
+    Raises:
+        ListRejected: It is no JSON object.
+    """
+    stream = Stream(file, source=source)
+    events = iter(stream)
+    if next(events)[0] != "start_map":
+        raise ListRejected("no JSON object", source=source)
+    found: dict[str, object] = {}
+    for field, first in _values(events):
+        if field == name and first[0] == "start_array":
+            for item in events:
+                if item[0] == "end_array":
+                    break
+                _skip(item, events)
+                stream.has_record()
+        else:
+            _outlined(field, first, events, found, _MAX_DEPTH)
+    for _ in events:  # what is wrong behind the object shows here
+        pass
+    return found
+
+
 def lines(file: BinaryIO, *, source: str) -> Numbered:
     """Yields the object of each line that is not blank, with the line's number.
 
@@ -194,6 +227,24 @@ def _at(path: Path, first: Event, events: Iterator[Event]) -> Iterator[object]:
     elif event != "null":
         _skip(first, events)
         yield BadRecord("not an array" if step is None else f"no object with {step}")
+
+
+def _outlined(
+    path: str, first: Event, events: Iterator[Event], found: dict[str, object], depth: int
+) -> None:
+    if first[0] == "start_map" and depth:
+        for name, value in _values(events):
+            _outlined(f"{path}.{name}", value, events, found, depth - 1)
+    elif first[0].startswith("start_"):
+        _skip(first, events)
+    else:
+        found[path] = first[1]
+
+
+def _values(events: Iterator[Event]) -> Iterator[tuple[str, Event]]:
+    """The fields of an object, each with the event that begins its value."""
+    for name in _names(events):
+        yield name, next(events)
 
 
 def _names(events: Iterator[Event]) -> Iterator[str]:

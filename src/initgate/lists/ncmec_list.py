@@ -9,7 +9,7 @@ A document type is refused, entities with it. What is read is dropped at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, TypeAlias
 
 from initgate.errors import ListRejected
@@ -59,6 +59,25 @@ def read(file: BinaryIO, *, source: str, environment: str = "") -> Iterator[Reco
         return _records(item, environment)
 
     return parsed(_items(file, source), made, source=source, unit="record")
+
+
+def paging(file: BinaryIO, *, source: str) -> tuple[Sequence[str], str | None]:
+    """The texts of an answer's items, and what it says of the next one: ``/v2/entries?…``.
+
+    Raises:
+        ListRejected: It cannot be read to its end, or is something else.
+    """
+    items: list[str] = []
+    following = None
+    for depth, element in _ended(file, source):
+        group = element.getparent()
+        if depth != _ITEM_DEPTH or group is None:
+            continue
+        if _name(group) in _GROUPS:
+            items.append(" ".join("".join(element.itertext()).split()))
+        elif _name(group) == "paging" and _name(element) == "next":
+            following = (element.text or "").strip() or None
+    return items, following
 
 
 # ── XML becomes items ─────────────────────────────────────────────────────────────────────────
