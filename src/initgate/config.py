@@ -96,6 +96,9 @@ class ListSettings(_Frozen):
     action: Action = Action.REFUSE
     """``refuse``, or ``flag``: log and allow."""
 
+    flag_tags: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Patterns of tags (``*`` for anything): entries that have such a tag at most flag."""
+
     max_age: Age = None
     """Refuse everything once the file is older than this. ``never``, ``36h``, ``30d`` …"""
 
@@ -160,6 +163,7 @@ class ListSettings(_Frozen):
             self.max_age,
             flag_threshold=self.flag_threshold or 0,
             view_offsets=self.view_offsets,
+            flag_tags=self.flag_tags,
         )
 
 
@@ -212,6 +216,13 @@ class GateSettings(_Frozen):
         return Limits(self.max_bytes, self.max_pixels, self.max_frames)
 
 
+class ExceptionsSettings(_Frozen):
+    """The ``[exceptions]`` table."""
+
+    path: Path | None = None
+    """The file of what was released from the lists. Default: nothing is."""
+
+
 class AuditSettings(_Frozen):
     """The ``[audit]`` table."""
 
@@ -255,6 +266,7 @@ class Settings(BaseSettings):
 
     lists: tuple[ListSettings, ...] = Field(min_length=1)
     gate: GateSettings = GateSettings()
+    exceptions: ExceptionsSettings = ExceptionsSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
 
@@ -380,7 +392,11 @@ def _resolve(settings: Settings, folder: Path) -> Settings:
     database = (folder / Path(url.database or "").expanduser()).resolve()
     url = url.set(database=str(database))
     audit = settings.audit.model_copy(update={"url": url.render_as_string(hide_password=False)})
-    return settings.model_copy(update={"lists": lists, "audit": audit})
+    exceptions = settings.exceptions
+    if exceptions.path is not None:
+        place = (folder / exceptions.path.expanduser()).resolve()
+        exceptions = exceptions.model_copy(update={"path": place})
+    return settings.model_copy(update={"lists": lists, "audit": audit, "exceptions": exceptions})
 
 
 def _check_environment(environ: Mapping[str, str]) -> None:
@@ -433,6 +449,7 @@ def _siblings(loc: tuple[int | str, ...]) -> list[str]:
     tables: dict[Any, type[BaseModel]] = {
         "lists": ListSettings,
         "gate": GateSettings,
+        "exceptions": ExceptionsSettings,
         "audit": AuditSettings,
         "log": LogSettings,
     }

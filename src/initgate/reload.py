@@ -21,6 +21,7 @@ from typing import Any
 
 from initgate import store
 from initgate.errors import ListRejected, SourceUnavailable
+from initgate.exceptions.file import Watched
 from initgate.gate import Gate, Shelf
 from initgate.index import snapshot
 from initgate.lists import Format
@@ -143,6 +144,7 @@ class Reloader:
         sources: Of its lists.
         parts: What was loaded from each of them.
         to_shelf: Makes what a gate searches of all parts.
+        exceptions: The file of what was released from the lists.
         log: A structlog logger.
     """
 
@@ -153,12 +155,14 @@ class Reloader:
         parts: Sequence[Parts],
         to_shelf: Callable[[Sequence[Parts]], Shelf],
         *,
+        exceptions: Watched,
         log: Any,
     ) -> None:
         self._gate = weakref.ref(gate)
         self._sources = sources
         self._parts = list(parts)
         self._to_shelf = to_shelf
+        self._exceptions = exceptions
         self._log = log
         self._told: dict[str, str] = {}
         self._unverified = list(sources)
@@ -220,6 +224,25 @@ class Reloader:
                 told = str(error) if isinstance(error, SourceUnavailable) else repr(error)
                 self._tell(source.name, told)
 
+    def look_at_exceptions(self) -> bool:
+        """Takes up what was released from the lists, or is no more. The last good file counts.
+
+        Returns:
+            Whether there were news.
+        """
+        try:
+            news = self._exceptions.news()
+        except (ListRejected, SourceUnavailable) as error:
+            self._tell("[exceptions]", str(error))
+            return False
+        gate = self._gate()
+        if news is None or gate is None:
+            return False
+        gate.release(news)
+        self._told.pop("[exceptions]", None)
+        self._log.info("exceptions served", exceptions=len(news))
+        return True
+
     def start(self, every: float) -> None:
         """Looks every so many seconds, in a thread of its own; also in processes forked later."""
         self._every = every
@@ -230,6 +253,7 @@ class Reloader:
         while self._gate() is not None:
             try:
                 self.verify()
+                self.look_at_exceptions()
                 self.look()
             except Exception as error:  # noqa: BLE001  # the thread must live on; the lists grow old
                 self._tell("", repr(error))
