@@ -20,7 +20,14 @@ from samples import CONFIG, ROOT
 import initgate
 from initgate import Algorithm, Reason, load_settings
 from initgate.cli import app
-from initgate.config import VIEW_FAMILIES, AuditSettings, GateSettings, ListSettings, LogSettings
+from initgate.config import (
+    VIEW_FAMILIES,
+    AuditSettings,
+    ExceptionsSettings,
+    GateSettings,
+    ListSettings,
+    LogSettings,
+)
 from initgate.errors import InitImageRefused
 from initgate.image import encode
 from initgate.lint import Flaw
@@ -39,6 +46,7 @@ CONTRIBUTOR = (DOCS / "contributor.md").read_text()
 TABLES: dict[str, type[BaseModel]] = {
     "lists": ListSettings,
     "gate": GateSettings,
+    "exceptions": ExceptionsSettings,
     "audit": AuditSettings,
     "log": LogSettings,
 }
@@ -52,6 +60,7 @@ SPOKEN_DEFAULTS = {
     "lists.threshold": "by algorithm",
     "lists.flag_threshold": "none",
     "lists.max_age": "`never`",
+    "exceptions.path": "none",
     "audit.subject_key": "random",
 }
 
@@ -140,7 +149,7 @@ def test_every_option_of_a_command_is_mentioned(command: str) -> None:
             found[0]
             for page in PAGES
             for found in re.finditer(
-                r"(?<=`)initgate (lists|audit) [a-z]+|^initgate (lists|audit) [a-z]+",
+                r"(?:(?<=`)|^)initgate (?:lists|audit|exceptions) [a-z]+",
                 page.read_text(),
                 re.MULTILINE,
             )
@@ -178,7 +187,7 @@ def test_every_reason_is_explained_with_what_to_do(reason: Reason) -> None:
     rows = _rows(_section(OPERATOR, "Reasons, and what to do about each"))
     verdict, meaning, advice = rows[reason.value]
     assert verdict.startswith(
-        "allowed" if reason in {Reason.NO_MATCH, Reason.FLAGGED} else "refused"
+        "allowed" if reason in {Reason.NO_MATCH, Reason.FLAGGED, Reason.RELEASED} else "refused"
     )
     assert meaning
     assert advice

@@ -20,6 +20,7 @@ from initgate.cli.check import check
 from initgate.cli.console import CONFIGURATION, ERR, OTHER, OUT, USAGE
 from initgate.cli.demo import demo
 from initgate.cli.doctor import doctor
+from initgate.cli.exceptions import exceptions_app
 from initgate.cli.lint import lists_lint
 from initgate.cli.lists import lists_app
 from initgate.errors import InitgateError
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 lists_app.command("lint")(lists_lint)
 app.add_typer(lists_app, name="lists")
+app.add_typer(exceptions_app, name="exceptions")
 app.add_typer(audit_app, name="audit")
 app.command()(check)
 app.command()(calibrate)

@@ -223,7 +223,7 @@ def read(data: bytes, *, source: str) -> Exceptions:
         try:
             record = HashException.model_validate(raw)
         except ValidationError as error:
-            raise ListRejected(_explain(error), source=source, record=number) from error
+            raise ListRejected(explain(error), source=source, record=number) from error
         if record.name in records:
             raise ListRejected(f"id: {record.name} stands twice", source=source, record=number)
         records[record.name] = record
@@ -236,7 +236,8 @@ def dump(records: Iterable[HashException]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """What is wrong with an exception: the field, and what is allowed."""
     first = error.errors()[0]
     field = ".".join(map(str, first["loc"]))
     message = first["msg"].removeprefix("Value error, ")
