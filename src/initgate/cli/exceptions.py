@@ -187,10 +187,14 @@ def _with(old: Sequence[HashException], new: Sequence[HashException]) -> list[Ha
 @exceptions_app.command("list")
 def exceptions_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show all exceptions: what, from which lists, until when, who and why. Expired ones in red."""
-    records = load(_path(load_settings(config))).records
+    path = _path(load_settings(config))
+    records = load(path).records
     if as_json:
         for one in records:
             print_json(_to_record(one))
+        return
+    if not records:
+        OUT.print(f"there are none in {escape(printable(path))}")
         return
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("Exception", "Algorithm", "Bits", "Lists", "Expires", "Author", "Reason"):
