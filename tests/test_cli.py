@@ -357,6 +357,7 @@ def test_json_tells_of_a_match_what_an_operator_needs(config: Path, listed_photo
             "distance": 0,
             "view": "picture",
             "action": "refuse",
+            "exception": None,
         }
     ]
 
@@ -935,6 +936,7 @@ def test_the_status_tells_all_of_a_list(config: Path) -> None:
         "view_offsets": {},
         "min_quality": 50,
         "action": "refuse",
+        "flag_tags": [],
         "max_age_s": None,
         "expired": False,
         "max_lint_rise": 0.05,
@@ -1429,6 +1431,9 @@ def test_these_are_the_commands() -> None:
         "lists merge",
         "lists lint",
         "lists status",
+        "exceptions add",
+        "exceptions list",
+        "exceptions remove",
         "audit tail",
         "audit verify",
         "audit export",
