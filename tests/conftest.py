@@ -18,6 +18,7 @@ from structlog.testing import LogCapture
 from initgate import Gate, load_gate, load_settings
 from initgate.audit import AuditSink, Journal, Provenance
 from initgate.canary import load_canary
+from initgate.exceptions import NONE, Exceptions
 from initgate.gate import Shelf
 from initgate.image import Limits
 from initgate.index import Index
@@ -126,6 +127,7 @@ def make_gate(sink: MemorySink, log: Any) -> MakeGate:
         logger: Any = log,
         reduce_jpegs: bool = False,
         families: Collection[Family] = (),
+        exceptions: Exceptions = NONE,
     ) -> Gate:
         policy = Policy(
             lists=policies
@@ -159,6 +161,7 @@ def make_gate(sink: MemorySink, log: Any) -> MakeGate:
             log=logger,
             reduce_jpegs=reduce_jpegs,
             families=families,
+            exceptions=exceptions,
         )
 
     return make

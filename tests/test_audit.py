@@ -405,6 +405,7 @@ def test_a_record_holds_these_fields() -> None:
                 "distance": "1-7",
                 "view": "picture",
                 "tags": ["tag"],
+                "exception": "",
             }
         ],
         "endpoint": "",

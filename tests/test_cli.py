@@ -357,6 +357,7 @@ def test_json_tells_of_a_match_what_an_operator_needs(config: Path, listed_photo
             "distance": 0,
             "view": "picture",
             "action": "refuse",
+            "exception": None,
         }
     ]
 
@@ -936,6 +937,7 @@ def test_the_status_tells_all_of_a_list(config: Path) -> None:
         "view_offsets": {},
         "min_quality": 50,
         "action": "refuse",
+        "flag_tags": [],
         "max_age_s": None,
         "expired": False,
         "warn_after_s": None,
@@ -1439,6 +1441,9 @@ def test_these_are_the_commands() -> None:
         "lists export",
         "lists lint",
         "lists status",
+        "exceptions add",
+        "exceptions list",
+        "exceptions remove",
         "audit tail",
         "audit verify",
         "audit export",

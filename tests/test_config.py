@@ -53,7 +53,9 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
         if line.startswith("# ")
         and " = " in line
         # which have no default that could be spelt out
-        and not any(key in line for key in ("subject_key", "flag_threshold", "feed ="))
+        and not any(
+            key in line for key in ("subject_key", "flag_threshold", "feed =", "exceptions.jsonl")
+        )
         and line not in feed
     ]
     assert len(explicit) == 18
@@ -136,6 +138,18 @@ def test_a_list_may_flag_beyond_its_threshold_and_tighten_it_for_views(write: Wr
     assert one.policy == ListPolicy(31, 50, flag_threshold=40, view_offsets={"mirrored": -4})
 
 
+def test_a_list_may_flag_entries_by_their_tags(write: Write) -> None:
+    (one,) = load_settings(write(f'{ONE_LIST}flag_tags = ["feedback:negative=*"]\n')).lists
+    assert one.policy == ListPolicy(31, 50, flag_tags=("feedback:negative=*",))
+    assert "flag_tags" in problem(write(f'{ONE_LIST}flag_tags = [""]\n'))
+
+
+def test_the_file_of_exceptions_stands_beside_the_configuration(write: Write) -> None:
+    file = write(f'{ONE_LIST}[exceptions]\npath = "exceptions.jsonl"\n')
+    assert load_settings(file).exceptions.path == file.parent / "exceptions.jsonl"
+    assert load_settings(write(ONE_LIST)).exceptions.path is None
+
+
 @pytest.mark.parametrize(
     ("age", "expected"),
     [
@@ -214,7 +228,7 @@ def test_a_secret_is_not_shown(write: Write) -> None:
 WRONG = {
     "unknown table": (
         f"{ONE_LIST}[gates]\n",
-        ["gates: unknown key", "lists, feeds, store, gate, audit, log"],
+        ["gates: unknown key", "lists, feeds, store, gate, exceptions, audit, log"],
     ),
     "unknown key in gate": (
         f'{ONE_LIST}[gate]\nunreadible = "allow"\n',

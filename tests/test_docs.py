@@ -23,6 +23,7 @@ from initgate.cli import app
 from initgate.config import (
     VIEW_FAMILIES,
     AuditSettings,
+    ExceptionsSettings,
     FeedSettings,
     GateSettings,
     ListSettings,
@@ -49,6 +50,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "feeds": FeedSettings,
     "store": StoreSettings,
     "gate": GateSettings,
+    "exceptions": ExceptionsSettings,
     "audit": AuditSettings,
     "log": LogSettings,
 }
@@ -72,6 +74,7 @@ SPOKEN_DEFAULTS = {
     "lists.threshold": "by algorithm",
     "lists.flag_threshold": "none",
     "lists.max_age": "`never`",
+    "exceptions.path": "none",
     "audit.subject_key": "random",
 }
 
@@ -160,7 +163,7 @@ def test_every_option_of_a_command_is_mentioned(command: str) -> None:
             found[0]
             for page in PAGES
             for found in re.finditer(
-                r"(?<=`)initgate (lists|audit) [a-z-]+|^initgate (lists|audit) [a-z-]+",
+                r"(?:(?<=`)|^)initgate (?:lists|audit|exceptions) [a-z-]+",
                 page.read_text(),
                 re.MULTILINE,
             )
@@ -178,6 +181,7 @@ def test_every_setting_stands_in_the_operators_table_with_its_default(table: str
     if value in (None, PydanticUndefined, "", ()):  # some have no hash
         assert default == SPOKEN_DEFAULTS[f"{table}.{key}"]
     else:
+        value = list(value) if isinstance(value, tuple) else value  # as TOML writes it
         assert default == (f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`")
 
 
@@ -198,7 +202,7 @@ def test_every_reason_is_explained_with_what_to_do(reason: Reason) -> None:
     rows = _rows(_section(OPERATOR, "Reasons, and what to do about each"))
     verdict, meaning, advice = rows[reason.value]
     assert verdict.startswith(
-        "allowed" if reason in {Reason.NO_MATCH, Reason.FLAGGED} else "refused"
+        "allowed" if reason in {Reason.NO_MATCH, Reason.FLAGGED, Reason.RELEASED} else "refused"
     )
     assert meaning
     assert advice

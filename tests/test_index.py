@@ -98,6 +98,34 @@ def test_finds_every_entry_when_all_are_the_same(number: int, algorithm: Algorit
     assert {match.entry for match in found.matches} == {str(n) for n in range(number)}
 
 
+@pytest.mark.parametrize("algorithm", [Algorithm.PDQ, Algorithm.MD5])
+def test_what_several_lists_hold_is_told_once_for_each(algorithm: Algorithm) -> None:
+    code = bytes(range(algorithm.bits // 8))
+    lists = [to_list([code], name=name, algorithm=algorithm) for name in "abc"]
+    asked = [Hash(algorithm, code, None, view) for view in ("picture", "mirrored")]
+    found = Index(lists).search(asked, thresholds={"a": 0, "b": 0, "c": 0})
+    assert [(match.list, match.view) for match in found.matches] == [
+        ("a", "picture"),
+        ("b", "picture"),
+        ("c", "picture"),
+    ]
+
+
+def test_an_entry_that_stands_in_a_list_and_in_what_was_added_to_it_is_told_once() -> None:
+    made = to_list([bytes(32)])
+    found = Index([made, to_list([bytes(32)])]).search(
+        [Hash(Algorithm.PDQ, bytes(32))], thresholds={"a": 0}
+    )
+    assert [match.entry for match in found.matches] == ["0"]
+
+
+def test_hashes_of_one_identifier_that_do_different_things_are_all_told() -> None:
+    entries = [ListEntry(Algorithm.PDQ, bytes(32), "x", None, tags) for tags in [(), ("doubt",)]]
+    made = HashList.of(entries, name="a", algorithm=Algorithm.PDQ)
+    found = Index([made]).search([Hash(Algorithm.PDQ, bytes(32))], thresholds={"a": 0})
+    assert [match.tags for match in found.matches] == [(), ("doubt",)]
+
+
 @pytest.mark.parametrize("number", [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096])
 def test_finds_first_and_last_of_a_list_of_any_size(number: int) -> None:
     codes = [np.random.default_rng(n).bytes(32) for n in range(number)]

@@ -82,6 +82,43 @@ def test_an_entry_that_is_set_to_flag_flags_within_the_threshold() -> None:
     assert policy.judge([replace(match("a"), action=Action.FLAG)]) is Reason.FLAGGED
 
 
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ((), Reason.MATCH),
+        (("feedback:affirmative=3",), Reason.MATCH),
+        (("category:a", "feedback:negative=1"), Reason.FLAGGED),
+        (("feedback:Negative=1",), Reason.MATCH),
+        (("x feedback:negative=1",), Reason.MATCH),
+    ],
+    ids=["no tag", "another", "one of several", "in other letters", "not from its beginning"],
+)
+def test_an_entry_with_a_tag_of_the_patterns_flags(tags: tuple[str, ...], reason: Reason) -> None:
+    policy = Policy({"a": ListPolicy(31, flag_tags=("status:new", "feedback:negative=*"))})
+    assert policy.judge([replace(match("a"), tags=tags)]) is reason
+
+
+def test_the_tags_of_one_list_are_nothing_to_another() -> None:
+    policy = Policy({"a": ListPolicy(31, flag_tags=("*",)), "b": ListPolicy(31)})
+    assert policy.judge([replace(match("b"), tags=("x",))]) is Reason.MATCH
+
+
+@pytest.mark.parametrize(
+    ("others", "reason"),
+    [
+        ([], Reason.RELEASED),
+        ([replace(match("a"), exception="e2")], Reason.RELEASED),
+        ([match("flag")], Reason.FLAGGED),
+        ([match("a")], Reason.MATCH),
+        ([match("a"), match("flag")], Reason.MATCH),
+    ],
+    ids=["alone", "with another", "beside a flag", "beside a match", "beside both"],
+)
+def test_what_is_not_released_alone_decides(others: list[Match], reason: Reason) -> None:
+    policy = Policy({"a": ListPolicy(31), "flag": ListPolicy(31, action=Action.FLAG)})
+    assert policy.judge([replace(match("a"), exception="e1"), *others]) is reason
+
+
 def test_the_search_asks_with_the_larger_threshold() -> None:
     policy = Policy({"a": ListPolicy(31, flag_threshold=40), "b": ListPolicy(31)})
     assert policy.thresholds == {"a": 40, "b": 31}
@@ -113,12 +150,14 @@ def test_an_offset_lowers_both_thresholds() -> None:
 
 MATCHES = st.builds(
     Match,
-    list=st.sampled_from(["flag", "refuse", "tight"]),
+    list=st.sampled_from(["flag", "refuse", "tight", "tagged"]),
     entry=st.just("x"),
     algorithm=st.just(Algorithm.PDQ),
     distance=st.integers(0, 40),
     view=st.sampled_from(["picture", "frame 1"]),
     action=st.sampled_from(Action),
+    tags=st.sampled_from([(), ("doubt",)]),
+    exception=st.sampled_from(["", "e"]),
 )
 
 
@@ -129,6 +168,7 @@ def test_a_further_match_never_hides_a_refusal(found: list[Match], more: Match) 
             "flag": ListPolicy(31, action=Action.FLAG, flag_threshold=40),
             "refuse": ListPolicy(31, flag_threshold=40),
             "tight": ListPolicy(31, flag_threshold=40, view_offsets={"frame": -9}),
+            "tagged": ListPolicy(31, flag_tags=("doubt",)),
         }
     )
     if policy.judge(found) is Reason.MATCH:
@@ -136,16 +176,16 @@ def test_a_further_match_never_hides_a_refusal(found: list[Match], more: Match) 
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_only_a_finding_of_nothing_and_a_flag_are_allowed(reason: Reason) -> None:
-    assert Policy({}).allows(reason) == (reason in {Reason.NO_MATCH, Reason.FLAGGED})
+def test_only_a_finding_of_nothing_a_flag_and_a_release_are_allowed(reason: Reason) -> None:
+    allowed = {Reason.NO_MATCH, Reason.FLAGGED, Reason.RELEASED}
+    assert Policy({}).allows(reason) == (reason in allowed)
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_no_setting_allows_more_than_it_names(reason: Reason) -> None:
     lenient = Policy({}, unreadable=Fallback.ALLOW, encoded=Encoded.ALLOW)
-    assert lenient.allows(reason) == (
-        reason in {Reason.NO_MATCH, Reason.FLAGGED, Reason.UNREADABLE, Reason.ENCODED_INPUT}
-    )
+    strict = {Reason.NO_MATCH, Reason.FLAGGED, Reason.RELEASED}
+    assert lenient.allows(reason) == (reason in {*strict, Reason.UNREADABLE, Reason.ENCODED_INPUT})
 
 
 def test_an_entry_that_every_flat_picture_would_match_is_not_fit() -> None:

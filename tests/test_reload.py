@@ -4,6 +4,7 @@ import functools
 import gc
 import hashlib
 import importlib
+import json
 import multiprocessing
 import os
 import secrets
@@ -20,6 +21,7 @@ from structlog.testing import LogCapture
 
 from initgate import Allowed, Gate, Refused, feeds, load_gate, load_settings, store
 from initgate.errors import ListRejected
+from initgate.image import encode
 from initgate.index import snapshot
 from initgate.lists import Format, changes, dump
 from initgate.model import Algorithm, Decision, ListEntry, Reason
@@ -50,12 +52,13 @@ def log() -> Any:
 def start(file: Path, log: Any, tmp_path: Path) -> Start:
     """Starts a gate that looks often at a list's file."""
 
-    def started(path: Path = file, **settings: object) -> Gate:
+    def started(path: Path = file, exceptions: Path | None = None, **settings: object) -> Gate:
         more = "\n".join(f"{key} = {value}" for key, value in settings.items())
         config = tmp_path / "gate.toml"
         config.write_text(
             f'[[lists]]\nname = "known"\npath = "{path}"\n{more}\n'
             f'[gate]\nreload_seconds = 0.05\n[audit]\nurl = "sqlite:///{tmp_path}/audit.db"\n'
+            + (f'[exceptions]\npath = "{exceptions}"\n' if exceptions else "")
         )
         return load_gate(config, log=log)
 
@@ -109,6 +112,56 @@ def test_an_entry_that_is_set_to_flag_soon_refuses_no_more(start: Start, file: P
     assert gate.inspect(A).reason is Reason.FLAGGED
     store.change(file, [changes.unflag(made.code)])
     assert within_time(lambda: refuses(gate, A))
+
+
+@pytest.fixture
+def exceptions(tmp_path: Path) -> Path:
+    return tmp_path / "exceptions.jsonl"
+
+
+A_FILE, B_FILE = encode(A, "PNG"), encode(B, "PNG")
+
+
+def exception_of(data: bytes, *, expires: str = "9000-01-01") -> bytes:
+    record = {"hash": hashlib.sha256(data).hexdigest(), "algorithm": "sha256", "expires": expires}
+    return json.dumps(record | {"reason": "a drawing", "author": "reviewer"}).encode() + b"\n"
+
+
+def test_an_exception_counts_soon_and_no_longer_soon_after(start: Start, exceptions: Path) -> None:
+    gate = start(exceptions=exceptions)
+    assert refuses(gate, A_FILE)
+    replace_by(exceptions, exception_of(A_FILE))
+    assert within_time(lambda: not refuses(gate, A_FILE))
+    exceptions.unlink()
+    assert within_time(lambda: refuses(gate, A_FILE))
+
+
+def test_a_list_that_changes_leaves_the_exceptions(
+    start: Start, file: Path, exceptions: Path
+) -> None:
+    replace_by(exceptions, exception_of(A_FILE))
+    gate = start(exceptions=exceptions)
+    store.change(file, [addition(B)])
+    assert within_time(lambda: refuses(gate, B))
+    assert not refuses(gate, A_FILE)
+
+
+def test_of_a_malformed_file_of_exceptions_the_last_good_one_counts(
+    start: Start, exceptions: Path, log: Any
+) -> None:
+    replace_by(exceptions, exception_of(A_FILE))
+    gate = start(exceptions=exceptions)
+    replace_by(exceptions, exception_of(B_FILE) + b'{"hash": "00"}\n')
+    assert within_time(lambda: any(one["event"] == "list rejected" for one in entries(log)))
+    (told,) = [one for one in entries(log) if one["event"] == "list rejected"]
+    assert f"{exceptions}, line 2: " in told["detail"]
+    assert not refuses(gate, A_FILE)
+
+
+def test_with_a_malformed_file_of_exceptions_no_gate_starts(start: Start, exceptions: Path) -> None:
+    exceptions.write_bytes(exception_of(A_FILE, expires="never"))
+    with pytest.raises(ListRejected, match="line 1: expires"):
+        start(exceptions=exceptions)
 
 
 def placeholders(number: int) -> list[ListEntry]:

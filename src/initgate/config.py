@@ -101,6 +101,9 @@ class ListSettings(_Frozen):
     action: Action = Action.REFUSE
     """``refuse``, or ``flag``: log and allow."""
 
+    flag_tags: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Patterns of tags (``*`` for anything): entries that have such a tag at most flag."""
+
     max_age: Age = None
     """Refuse everything once the file, or a feed's last successful fetch, is older than this.
     ``never``, ``36h``, ``30d`` …"""
@@ -179,6 +182,7 @@ class ListSettings(_Frozen):
             self.max_age,
             flag_threshold=self.flag_threshold or 0,
             view_offsets=self.view_offsets,
+            flag_tags=self.flag_tags,
         )
 
 
@@ -332,6 +336,13 @@ class GateSettings(_Frozen):
         return Limits(self.max_bytes, self.max_pixels, self.max_frames)
 
 
+class ExceptionsSettings(_Frozen):
+    """The ``[exceptions]`` table."""
+
+    path: Path | None = None
+    """The file of what was released from the lists. Default: nothing is."""
+
+
 class AuditSettings(_Frozen):
     """The ``[audit]`` table."""
 
@@ -380,6 +391,7 @@ class Settings(BaseSettings):
     feeds: tuple[FeedSettings, ...] = ()
     store: StoreSettings = StoreSettings()
     gate: GateSettings = GateSettings()
+    exceptions: ExceptionsSettings = ExceptionsSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
 
@@ -545,8 +557,18 @@ def _resolve(settings: Settings, folder: Path) -> Settings:
     database = (folder / Path(url.database or "").expanduser()).resolve()
     url = url.set(database=str(database))
     audit = settings.audit.model_copy(update={"url": url.render_as_string(hide_password=False)})
+    exceptions = settings.exceptions
+    if exceptions.path is not None:
+        place = (folder / exceptions.path.expanduser()).resolve()
+        exceptions = exceptions.model_copy(update={"path": place})
     return settings.model_copy(
-        update={"lists": lists, "feeds": feeds, "store": store, "audit": audit}
+        update={
+            "lists": lists,
+            "feeds": feeds,
+            "store": store,
+            "audit": audit,
+            "exceptions": exceptions,
+        }
     )
 
 
@@ -602,6 +624,7 @@ def _siblings(loc: tuple[int | str, ...]) -> list[str]:
         "feeds": FeedSettings,
         "store": StoreSettings,
         "gate": GateSettings,
+        "exceptions": ExceptionsSettings,
         "audit": AuditSettings,
         "log": LogSettings,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,6 +11,7 @@ from typing import Any
 from initgate.audit import Journal
 from initgate.canary import Canary
 from initgate.errors import AuditUnavailable, ImageUnreadable
+from initgate.exceptions import NONE, Exceptions
 from initgate.hashing import hash_bytes, hash_views
 from initgate.image import Limits, decode, file_bytes
 from initgate.index import Found, Index
@@ -22,6 +23,7 @@ from initgate.model import (
     Family,
     Hash,
     Match,
+    Picture,
     Reason,
     Refused,
     Verdict,
@@ -31,6 +33,7 @@ from initgate.views import STANDARD, views
 
 _NOWHERE = Context()
 _DOCTOR = "run: initgate doctor"
+_NEVER = -(1 << 16)  # bits added to a threshold, so that nothing is within it
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Gate:
         reduce_jpegs: Look at JPEG files as small as PDQ stands it. No effect with other perceptual
             algorithms, which do not stand it.
         families: The views to look for beside whole pictures.
+        exceptions: What an operator released from the lists.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class Gate:
         log: Any,
         reduce_jpegs: bool = False,
         families: Collection[Family] = STANDARD,
+        exceptions: Exceptions = NONE,
     ) -> None:
         self.limits = limits
         self.policy = policy
@@ -94,6 +99,7 @@ class Gate:
         self._log = log
         self._reduce_jpegs = reduce_jpegs
         self._families = families
+        self._exceptions = exceptions
         self._doubt = "" if self.prove() else _DOCTOR
 
     @property
@@ -125,6 +131,14 @@ class Gate:
         """
         if ages != self._shelf.ages:
             self._shelf = replace(self._shelf, ages=ages)
+
+    def release(self, exceptions: Exceptions) -> None:
+        """Takes up other exceptions in place of the present ones.
+
+        Args:
+            exceptions: What an operator released from the lists.
+        """
+        self._exceptions = exceptions
 
     def distrust(self, why: str) -> None:
         """Refuses everything from now on, until other lists are served.
@@ -193,33 +207,74 @@ class Gate:
         hashes = _hash_file(data, algorithms)
         try:
             # (1) decode
-            picture = decode(
-                image if data is None else data,
-                limits=self.limits,
-                reduce_jpegs=self._reduce_jpegs and _perceptual(algorithms) == [Algorithm.PDQ],
-            )
+            picture = self._decode(image if data is None else data, algorithms)
         except ImageUnreadable as error:
-            return self._judge_unread(hashes, shelf, str(error), started)
+            return self._judge_unread(hashes, data, shelf, str(error), started)
         # (2) views, (3) hash
         hashes += hash_views(views(picture, self._families), algorithms)
         # (4) search: once, also if a digest is listed, so that no list answers before another
-        found = self._search(hashes, shelf)
+        found = self._search(hashes, data, shelf)
         # (5) decide
         reason = self.policy.judge(found.matches) if found.searched else Reason.NO_LIST
         return self._decide(reason, started, matches=found.matches)
 
+    def _decode(self, image: object, algorithms: Collection[Algorithm]) -> Picture:
+        return decode(
+            image,
+            limits=self.limits,
+            reduce_jpegs=self._reduce_jpegs and _perceptual(algorithms) == [Algorithm.PDQ],
+        )
+
     def _judge_unread(
-        self, digests: list[Hash], shelf: Shelf, why: str, started: float
+        self, digests: list[Hash], data: bytes | None, shelf: Shelf, why: str, started: float
     ) -> Decision:
-        found = self._search(digests, shelf)
+        found = self._search(digests, data, shelf)
         is_listed = self.policy.judge(found.matches) is Reason.MATCH
         reason = Reason.MATCH if is_listed else Reason.UNREADABLE
         return self._decide(reason, started, matches=found.matches, detail=why)
 
-    def _search(self, hashes: list[Hash], shelf: Shelf) -> Found:
-        return shelf.index.search(
-            hashes, thresholds=self.policy.thresholds, offsets=self.policy.offsets(hashes)
-        )
+    def _search(self, hashes: list[Hash], data: bytes | None, shelf: Shelf) -> Found:
+        thresholds, offsets = self.policy.thresholds, self.policy.offsets(hashes)
+        found = shelf.index.search(hashes, thresholds=thresholds, offsets=offsets)
+        if not found.matches:
+            return found
+        released = self._exceptions.names(hashes, data, lists=thresholds, now=self._clock())
+        if not released:
+            return found
+        # An entry was told at its nearest view alone. Behind one that is released, another view may
+        # hide that is not: search again without those that are.
+        barred = {
+            name: [_NEVER if by else bits for by, bits in zip(each, offsets[name], strict=True)]
+            if name in offsets
+            else [_NEVER if by else 0 for by in each]
+            for name, each in released.items()
+        }
+        kept = shelf.index.search(hashes, thresholds=thresholds, offsets={**offsets, **barred})
+        return Found((*kept.matches, *_excepted(found.matches, hashes, released)), found.searched)
+
+    def recognise(self, image: object) -> list[Match]:
+        """Every view of an image that a list holds, exceptions or not, for the operator's eyes.
+
+        Nothing is decided, and nothing recorded.
+
+        Args:
+            image: As for :meth:`check`.
+
+        Raises:
+            ImageUnreadable: No pixels could be had within the limits.
+        """
+        index, data = self._shelf.index, file_bytes(image)
+        picture = self._decode(image if data is None else data, index.algorithms)
+        hashes = _hash_file(data, index.algorithms)
+        hashes += hash_views(views(picture, self._families), index.algorithms)
+        thresholds = self.policy.thresholds
+        return [
+            match
+            for one in hashes
+            for match in index.search(
+                [one], thresholds=thresholds, offsets=self.policy.offsets([one])
+            ).matches
+        ]
 
     def prove(self) -> bool:
         """Looks the canary up by the full path.
@@ -299,6 +354,13 @@ class Gate:
         if decision.reason is Reason.NO_MATCH:
             return
         is_pass = isinstance(decision.verdict, Allowed)
+        for name in sorted({match.exception for match in decision.matches} - {""}):
+            self._say(
+                "warning",
+                "exception used",
+                exception=name,
+                decision_id=decision.verdict.decision_id,
+            )
         self._say(
             "warning" if is_pass else "info",
             "passed" if is_pass else "refused",
@@ -314,6 +376,17 @@ class Gate:
         """Logs. A log that cannot be written must not keep a decision from being made."""
         with suppress(Exception):
             getattr(self._log, level)(event, **fields)
+
+
+def _excepted(
+    matches: Iterable[Match], hashes: Iterable[Hash], released: Mapping[str, list[str]]
+) -> Iterator[Match]:
+    """The matches at views that are released, with the names of the exceptions."""
+    numbers = {(one.algorithm, one.code): number for number, one in enumerate(hashes)}
+    for match in matches:
+        number = numbers[match.algorithm, match.code]
+        if match.list in released and (name := released[match.list][number]):
+            yield replace(match, exception=name)
 
 
 def _perceptual(algorithms: Iterable[Algorithm]) -> list[Algorithm]:

@@ -114,6 +114,9 @@ class Reason(StrEnum):
     FLAGGED = "flagged"
     """Every match only flags: logged and allowed."""
 
+    RELEASED = "released"
+    """Every match is released by an operator's exception: logged and allowed."""
+
     UNREADABLE = "unreadable"
     """No pixels could be had within the limits."""
 
@@ -375,6 +378,9 @@ class Match:
         view: The view of the input that matched.
         tags: The entry's labels.
         action: The most that the entry may do.
+        code: The hash of that view. Never recorded.
+        exception: The name of the operator's exception that releases the match; it does nothing
+            then.
     """
 
     list: str
@@ -384,6 +390,8 @@ class Match:
     view: str
     tags: tuple[str, ...] = ()
     action: Action = Action.REFUSE
+    code: bytes = field(default=b"", repr=False)
+    exception: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,7 +440,8 @@ class Decision:
     Args:
         verdict: Allowed or Refused.
         reason: Why.
-        matches: Entries within their list's reach, nearest first; those that only flag too.
+        matches: Entries within their list's reach, nearest first; those that only flag too, and
+            at last those that an exception releases.
         detail: A sentence for the operator: what was unreadable, which list is too old.
         took_ms: From input to decision, without the record, in milliseconds.
     """

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 from initgate.model import Action, Hash, HashList, Match, Reason
 
@@ -39,6 +40,7 @@ class ListPolicy:
         flag_threshold: Up to this distance in bits, beyond ``threshold``, a match flags.
         view_offsets: Per family of views, the bits, 0 or less, that are added to both thresholds
             where a hash is of such a view.
+        flag_tags: Patterns of tags, ``*`` for anything; an entry that has such a tag at most flags.
     """
 
     threshold: int
@@ -47,6 +49,7 @@ class ListPolicy:
     max_age: timedelta | None = None
     flag_threshold: int = 0
     view_offsets: Mapping[str, int] = field(default_factory=dict)
+    flag_tags: tuple[str, ...] = ()
 
     @property
     def reach(self) -> int:
@@ -76,7 +79,13 @@ class ListPolicy:
         """What a match with this list does, which is within reach."""
         if match.distance > self.threshold + self.offset(match.view):
             return Action.FLAG
-        return Action.FLAG if Action.FLAG in {self.action, match.action} else Action.REFUSE
+        if Action.FLAG in {self.action, match.action} or self._flags(match.tags):
+            return Action.FLAG
+        return Action.REFUSE
+
+    def _flags(self, tags: Sequence[str]) -> bool:
+        """Whether the patterns name one of an entry's tags."""
+        return any(fnmatchcase(tag, pattern) for pattern in self.flag_tags for tag in tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +140,23 @@ class Policy:
         return self.lists[match.list].action_of(match)
 
     def judge(self, matches: Sequence[Match]) -> Reason:
-        """MATCH if any match refuses, FLAGGED if all only flag, NO_MATCH if there are none."""
-        actions = {self.action_of(match) for match in matches}
+        """What matches come to; those that an exception releases count only if there are no others.
+
+        Returns:
+            MATCH if any refuses, FLAGGED if all only flag, RELEASED if all are released, NO_MATCH
+            if there are none.
+        """
+        actions = {self.action_of(match) for match in matches if not match.exception}
         if Action.REFUSE in actions:
             return Reason.MATCH
-        return Reason.FLAGGED if actions else Reason.NO_MATCH
+        if actions:
+            return Reason.FLAGGED
+        return Reason.RELEASED if matches else Reason.NO_MATCH
 
     def allows(self, reason: Reason) -> bool:
         """Whether a decision with this reason lets the image through."""
         match reason:
-            case Reason.NO_MATCH | Reason.FLAGGED:
+            case Reason.NO_MATCH | Reason.FLAGGED | Reason.RELEASED:
                 return True
             case Reason.UNREADABLE:
                 return self.unreadable is Fallback.ALLOW

@@ -22,6 +22,7 @@ from typing import Any
 
 from initgate import store
 from initgate.errors import ListRejected, SourceUnavailable
+from initgate.exceptions.file import Watched
 from initgate.gate import Gate, Shelf
 from initgate.index import snapshot
 from initgate.lists import Format
@@ -209,6 +210,7 @@ class Reloader:
         parts: What was loaded from each of them.
         to_shelf: Makes what a gate searches of all parts.
         clock: The present, in UTC.
+        exceptions: The file of what was released from the lists.
         log: A structlog logger.
     """
 
@@ -220,6 +222,7 @@ class Reloader:
         to_shelf: Callable[[Sequence[Parts]], Shelf],
         *,
         clock: Callable[[], datetime],
+        exceptions: Watched,
         log: Any,
     ) -> None:
         self._clock = clock
@@ -227,6 +230,7 @@ class Reloader:
         self._sources = sources
         self._parts = list(parts)
         self._to_shelf = to_shelf
+        self._exceptions = exceptions
         self._log = log
         self._told: dict[str, str] = {}
         self._old: set[str] = set()
@@ -317,6 +321,25 @@ class Reloader:
                 told = str(error) if isinstance(error, SourceUnavailable) else repr(error)
                 self._tell(source.name, told)
 
+    def look_at_exceptions(self) -> bool:
+        """Takes up what was released from the lists, or is no more. The last good file counts.
+
+        Returns:
+            Whether there were news.
+        """
+        try:
+            news = self._exceptions.news()
+        except (ListRejected, SourceUnavailable) as error:
+            self._tell("[exceptions]", str(error))
+            return False
+        gate = self._gate()
+        if news is None or gate is None:
+            return False
+        gate.release(news)
+        self._told.pop("[exceptions]", None)
+        self._log.info("exceptions served", exceptions=len(news))
+        return True
+
     def start(self, every: float) -> None:
         """Looks every so many seconds, in a thread of its own; also in processes forked later."""
         self._every = every
@@ -327,6 +350,7 @@ class Reloader:
         while self._gate() is not None:
             try:
                 self.verify()
+                self.look_at_exceptions()
                 self.look()
             except Exception as error:  # noqa: BLE001  # the thread must live on; the lists grow old
                 self._tell("", repr(error))

@@ -26,6 +26,8 @@ from initgate.benign import load_benign
 from initgate.canary import load_canary
 from initgate.config import FeedSettings, ListSettings, Settings, load_settings
 from initgate.errors import ConfigError, ListRejected
+from initgate.exceptions import NONE
+from initgate.exceptions.file import Watched
 from initgate.feeds import Feed, Rails
 from initgate.gate import Gate, Shelf
 from initgate.index import Index
@@ -88,6 +90,8 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
             digests={one.name: one.digest for one in lists},
         )
 
+    exceptions = Watched(settings.exceptions.path)
+    released = exceptions.news() or NONE
     shelf = to_shelf(parts)
     sink = open_audit(settings)
     atexit.register(sink.close)
@@ -110,8 +114,9 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
         log=log,
         reduce_jpegs=settings.gate.jpeg == "reduced",
         families=settings.gate.families,
+        exceptions=released,
     )
-    reloader = Reloader(gate, sources, parts, to_shelf, clock=now, log=log)
+    reloader = Reloader(gate, sources, parts, to_shelf, clock=now, exceptions=exceptions, log=log)
     if settings.gate.reload_seconds:
         reloader.start(settings.gate.reload_seconds)
     else:

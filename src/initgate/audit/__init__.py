@@ -151,4 +151,5 @@ def _to_finding(match: Match) -> dict[str, object]:
         "distance": bucket if match.distance else "0",
         "view": match.view,
         "tags": list(match.tags),
+        "exception": match.exception,
     }

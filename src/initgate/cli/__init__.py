@@ -20,6 +20,7 @@ from initgate.cli.check import check
 from initgate.cli.console import CONFIGURATION, ERR, OTHER, OUT, USAGE
 from initgate.cli.demo import demo
 from initgate.cli.doctor import doctor
+from initgate.cli.exceptions import exceptions_app
 from initgate.cli.feeds import lists_diff, lists_export, lists_fetch, lists_pin, lists_rollback
 from initgate.cli.lint import lists_lint
 from initgate.cli.lists import lists_app
@@ -56,6 +57,7 @@ lists_app.command("pin")(lists_pin)
 lists_app.command("diff")(lists_diff)
 lists_app.command("export")(lists_export)
 app.add_typer(lists_app, name="lists")
+app.add_typer(exceptions_app, name="exceptions")
 app.add_typer(audit_app, name="audit")
 app.command()(check)
 app.command()(calibrate)

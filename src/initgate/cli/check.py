@@ -60,6 +60,7 @@ def _to_record(file: Path, decision: Decision, policy: Policy) -> dict[str, obje
                 "distance": match.distance,
                 "view": match.view,
                 "action": policy.action_of(match).value,
+                "exception": match.exception or None,
             }
             for match in decision.matches
         ],
@@ -76,7 +77,9 @@ def _to_line(file: Path, decision: Decision) -> str:
         nearest, *others = decision.matches
         grounds = (
             f"{nearest.list}/{nearest.entry}, {nearest.algorithm} distance {nearest.distance}, "
-            f"{nearest.view}" + (f" (+{len(others)} more)" if others else "")
+            f"{nearest.view}"
+            + (f", released by {nearest.exception}" if nearest.exception else "")
+            + (f" (+{len(others)} more)" if others else "")
         )
     parts = [verdict, escape(printable(file)), f"[dim]{decision.reason.value}[/]"]
     if grounds:

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from initgate.audit.chain import verify
 from initgate.cli.console import (
+    CONFIGURATION,
     OTHER,
     OUT,
     USAGE,
@@ -23,6 +24,7 @@ from initgate.cli.console import (
     quiet_gate,
     told_age,
 )
+from initgate.cli.exceptions import told_exceptions
 from initgate.cli.lists import Loaded, load_lists, told_share
 from initgate.config import Settings, find_config, load_settings
 from initgate.errors import (
@@ -85,7 +87,9 @@ def _diagnose(config: Path | None) -> Iterator[_Finding]:
     loaded = list(load_lists(settings))
     for one in loaded:
         yield from _diagnose_list(one)
-    if not any(one.error for one in loaded):
+    exceptions = list(_diagnose_exceptions(settings))
+    yield from exceptions
+    if not any(one.error for one in loaded) and not any(one.exit_code for one in exceptions):
         yield from _diagnose_gate(settings)
     yield from _diagnose_audit(settings)
     yield from _diagnose_extras()
@@ -151,6 +155,16 @@ def _diagnose_list(one: Loaded) -> Iterator[_Finding]:
         if flagged := one.parts[0].flagged:
             says += f", {len(flagged)} hashes set to flag"
         yield _Finding(what, "ok", says)
+
+
+def _diagnose_exceptions(settings: Settings) -> Iterator[_Finding]:
+    try:
+        told = told_exceptions(settings)
+    except CONFIGURATION as error:
+        yield _Finding("exceptions", "failure", str(error), USAGE)
+        return
+    if told:
+        yield _Finding("exceptions", "warning" if "expired" in told else "ok", told)
 
 
 def _diagnose_gate(settings: Settings) -> Iterator[_Finding]:

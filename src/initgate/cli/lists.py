@@ -33,6 +33,7 @@ from initgate.cli.console import (
     track_many,
     write_file,
 )
+from initgate.cli.exceptions import told_exceptions
 from initgate.cli.feed_status import feed_record, tell_feeds
 from initgate.config import ListSettings, Settings, load_settings
 from initgate.errors import (
@@ -514,6 +515,8 @@ def lists_status(config: ConfigOption = None, as_json: JsonOption = False) -> No
     else:
         OUT.print(_lists_table(loaded))
         tell_feeds(settings)
+        if told := told_exceptions(settings):
+            OUT.print(f"[{'yellow' if 'expired' in told else 'dim'}]{told}[/]")
         for one in loaded:
             if one.error:
                 ERR.print(f"[red]not loaded[/]  {one.settings.name}: {escape(one.error)}")
@@ -538,6 +541,7 @@ def _list_record(one: Loaded) -> dict[str, object]:
         "view_offsets": dict(one.settings.view_offsets),
         "min_quality": one.settings.min_quality,
         "action": one.settings.action.value,
+        "flag_tags": list(one.settings.flag_tags),
         "age_s": None if one.age is None else round(one.age.total_seconds()),
         "max_age_s": one.settings.max_age and one.settings.max_age.total_seconds(),
         "expired": one.is_expired,

@@ -33,7 +33,7 @@ class Found:
 
     Args:
         matches: Every entry within its list's threshold, once, at the view that lies deepest within
-            it; nearest first.
+            it; nearest first. What several lists hold is told for each of them.
         searched: Names of the lists whose algorithm was among the hashes.
     """
 
@@ -92,7 +92,8 @@ class Index:
                     if name in asked
                 }
                 matches.extend(part.search(queries, asked, added))
-        return Found(tuple(_nearest_first(matches)), frozenset(searched))
+        # An entry that stands in a list twice is told once.
+        return Found(tuple(_nearest_first(dict.fromkeys(matches))), frozenset(searched))
 
 
 def make_engine(hash_list: HashList, *, threshold: int) -> Engine | None:
@@ -197,4 +198,5 @@ def _match(one: HashList, row: int, distance: int, query: Hash) -> Match:
         view=query.view,
         tags=one.tags[row],
         action=Action.FLAG if is_flagged else Action.REFUSE,
+        code=query.code,
     )
