@@ -58,7 +58,7 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
         )
         and line not in feed
     ]
-    assert len(explicit) == 18
+    assert len(explicit) == 19
     head = lines.index("[[lists]]")
     mixed = "\n".join(
         line.removeprefix("# ") if line.removeprefix("# ") in explicit else line

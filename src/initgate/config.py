@@ -12,9 +12,9 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import (
@@ -40,6 +40,8 @@ from initgate.lists.build import DEFAULT_QUALITY_FLOOR
 from initgate.lists.formats import FeedFormat, Reader, reader
 from initgate.model import Action, Algorithm, Family
 from initgate.policy import Encoded, Fallback, ListPolicy
+from initgate.sources.opening import FORMATS, format_of
+from initgate.sources.tuf import SCHEME
 from initgate.store.versions import Versions
 from initgate.views import FAST, STANDARD, THOROUGH
 
@@ -186,9 +188,6 @@ class ListSettings(_Frozen):
         )
 
 
-_KINDS = frozenset({"ncmec", "stopncii", "threatexchange", "tat"})
-
-
 class FeedSettings(_Frozen):
     """A ``[[feeds]]`` table."""
 
@@ -196,10 +195,17 @@ class FeedSettings(_Frozen):
     """How lists and commands name the feed; its folder in the store."""
 
     source: str = Field(min_length=1)
-    """Where it comes from: a file."""
+    """Where it comes from: a file, an address (``https://…``, ``s3://…``, ``tuf+https://…``), or a
+    service: ``ncmec``, ``stopncii``, ``threatexchange``, ``tat``."""
+
+    source_options: Mapping[str, Any] = {}
+    """What the source must be told: NCMEC's environment, ThreatExchange's privacy group."""
+
+    credentials: str | None = None
+    """Where the source's credentials are: ``env:NAME`` or ``file:PATH``."""
 
     format: FeedFormat | None = None
-    """How that is written. Default: by the file's suffix."""
+    """How that is written. Default: the service's, or by the suffix."""
 
     options: Mapping[str, Any] = {}
     """What the format must be told: the categories of VICS, the columns of ``mapped``."""
@@ -228,6 +234,12 @@ class FeedSettings(_Frozen):
     public_keys: tuple[str, ...] | None = None
     """… or whose signatures count …"""
 
+    at_least: int = Field(default=1, ge=1)
+    """How many of ``public_keys`` must have signed it."""
+
+    target: str = ""
+    """The list's name in a TUF repository, or the one that it is signed under."""
+
     poll: Age = None
     """How often ``initgate lists fetch --watch`` fetches it. ``never``, ``15m``, ``1h`` …"""
 
@@ -249,12 +261,26 @@ class FeedSettings(_Frozen):
         rules = (self.sha256, self.public_keys, self.root)
         if len([one for one in rules if one is not None]) > 1:
             raise ValueError("sha256, public_keys, root: give one of them at most")
+        if self.is_repository and (self.root is None or not self.target):
+            raise ValueError("a TUF repository needs root and target")
+        if self.root is not None and not self.is_repository:
+            raise ValueError("root: the source is no TUF repository (tuf+https://…)")
         return self
 
     @property
     def is_file(self) -> bool:
         """Whether the source is a path."""
-        return "://" not in self.source and self.source not in _KINDS
+        return "://" not in self.source and self.source not in FORMATS
+
+    @property
+    def is_repository(self) -> bool:
+        """Whether the source is a TUF repository."""
+        return self.source.startswith(SCHEME)
+
+    @property
+    def list_name(self) -> str:
+        """The name of the file that it takes."""
+        return self.target or PurePosixPath(self.source).name
 
     @property
     def file_format(self) -> FeedFormat:
@@ -266,7 +292,7 @@ class FeedSettings(_Frozen):
         if self.format is not None:
             return self.format
         try:
-            return FeedFormat(Path(self.source).suffix.removeprefix(".").lower())
+            return FeedFormat(format_of(self.target or self.source).lower())
         except ValueError:
             raise ValueError(f"format: set it to one of: {', '.join(FeedFormat)}") from None
 
@@ -277,7 +303,10 @@ class FeedSettings(_Frozen):
         Raises:
             ConfigError: The options do not fit the format.
         """
-        return reader(self.file_format, self.options)
+        options = dict(self.options)
+        if self.source == FeedFormat.NCMEC and "environment" in self.source_options:
+            options.setdefault("environment", self.source_options["environment"])
+        return reader(self.file_format, options)
 
 
 class StoreSettings(_Frozen):
@@ -549,6 +578,7 @@ def _resolve(settings: Settings, folder: Path) -> Settings:
             update={
                 "source": str(absolute(one.source)) if one.is_file else one.source,
                 "root": one.root and absolute(one.root),
+                "credentials": one.credentials and _absolute_secret(one.credentials, absolute),
             }
         )
         for one in settings.feeds
@@ -570,6 +600,12 @@ def _resolve(settings: Settings, folder: Path) -> Settings:
             "exceptions": exceptions,
         }
     )
+
+
+def _absolute_secret(where: str, absolute: Callable[[str], Path]) -> str:
+    """Where a secret is, with the path of a file made absolute."""
+    kind, _, path = where.partition(":")
+    return f"file:{absolute(path)}" if kind == "file" and path else where
 
 
 def _check_environment(environ: Mapping[str, str]) -> None:

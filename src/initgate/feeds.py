@@ -138,8 +138,6 @@ def fetch(feed: Feed, *, clock: Callable[[], datetime], tell: Tell = lambda *_: 
         try:
             found, state = _update(feed, state, incoming, begun, tell)
         except (ConfigError, ListRejected, SourceUnavailable) as error:
-            if isinstance(error, ListRejected):
-                incoming.clear()
             versions.save(replace(state, error=str(error)))
             raise
         versions.save(state)
@@ -222,7 +220,11 @@ def _update(
         return Fetched(base), replace(state, succeeded_at=begun, waiting="", why="")
 
     before = versions.contents(base) if base else Contents()
-    made = _merged(feed, before, batches, state, tell)
+    try:
+        made = _merged(feed, before, batches, state, tell)
+    except ListRejected:  # what the source itself rejected leaves the batches before it as good
+        incoming.clear()
+        raise
     about = About(
         digest="",
         made_at=begun,

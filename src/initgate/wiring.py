@@ -34,9 +34,13 @@ from initgate.index import Index
 from initgate.policy import Policy
 from initgate.reload import Parts, Reloader, Source
 from initgate.sources import Source as FeedSource
+from initgate.sources import tuf
+from initgate.sources.bounds import BOUNDS
+from initgate.sources.credentials import Warn
 from initgate.sources.file import FileSource
+from initgate.sources.opening import open_source
 from initgate.store.versions import Versions
-from initgate.trust import Trust, choose
+from initgate.trust import SUFFIX, Trust, choose
 
 # What may change a hash or a decision.
 _RECORDED_SOFTWARE = (
@@ -175,12 +179,13 @@ def _load(source: Source) -> Parts:
     return parts
 
 
-def open_feed(settings: Settings, name: str) -> Feed:
+def open_feed(settings: Settings, name: str, *, warn: Warn = lambda _: None) -> Feed:
     """A configured feed.
 
     Args:
         settings: The configuration.
         name: The feed's.
+        warn: Told what does not stop a fetch but should be mended.
 
     Raises:
         ConfigError: None is called so, or a setting of it is wrong.
@@ -192,7 +197,7 @@ def open_feed(settings: Settings, name: str) -> Feed:
     used = [each for each in settings.lists if each.feed == name]
     return Feed(
         versions=Versions(settings.store.path / name),
-        source=_to_feed_source(one),
+        source=_to_feed_source(one, settings.store.path / name, warn=warn),
         trust=_to_trust(one),
         read=one.reader,
         told=(one.source, one.file_format),
@@ -206,19 +211,44 @@ def open_feed(settings: Settings, name: str) -> Feed:
     )
 
 
-def _to_feed_source(settings: FeedSettings) -> FeedSource:
+def _to_feed_source(settings: FeedSettings, folder: Path, *, warn: Warn) -> FeedSource:
     if settings.is_file:
         return FileSource(Path(settings.source))
-    raise ConfigError(f"feed {settings.name!r}: source: {settings.source!r}; allowed: a file")
+    try:
+        if settings.root is not None:
+            return tuf.open_source(
+                settings.source,
+                target=settings.target,
+                root=settings.root,
+                metadata=folder / "tuf",
+                max_bytes=BOUNDS.total_bytes,
+                temporary_folder=folder,
+            )
+        return open_source(
+            settings.source,
+            credentials=settings.credentials,
+            options=settings.source_options,
+            temporary_folder=folder,
+            warn=warn,
+            signature_suffix="" if settings.public_keys is None else SUFFIX,
+        )
+    except ConfigError as error:
+        raise ConfigError(f"feed {settings.name!r}: {error}") from error
 
 
 def _to_trust(settings: FeedSettings) -> Trust:
-    if settings.root is not None:
-        raise ConfigError(f"feed {settings.name!r}: root: a file is no TUF repository")
     try:
-        return choose(sha256=settings.sha256, public_keys=settings.public_keys)
+        return choose(
+            sha256=settings.sha256,
+            public_keys=settings.public_keys,
+            at_least=settings.at_least,
+            name=settings.list_name,
+            root=None if settings.root is None else settings.root.read_bytes(),
+        )
     except ConfigError as error:
         raise ConfigError(f"feed {settings.name!r}: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{settings.root}: {error.strerror or error}") from error
 
 
 def open_audit(settings: Settings) -> AuditSink:

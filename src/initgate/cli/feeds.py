@@ -58,12 +58,16 @@ def lists_fetch(
     if not settings.feeds:
         raise ConfigError("no feed is configured: add a [[feeds]] table with name and source")
     chosen = names or [one.name for one in settings.feeds]
-    opened = {name: open_feed(settings, name) for name in chosen}
+    opened = {name: open_feed(settings, name, warn=_warn) for name in chosen}
     outcomes = [_fetch(name, feed, as_json=as_json) for name, feed in opened.items()]
     if watch:
         _watch(opened, settings, as_json=as_json)
     if not all(outcomes):
         raise typer.Exit(OTHER)
+
+
+def _warn(what: str) -> None:
+    ERR.print(f"[yellow]warning[/]  {escape(what)}")
 
 
 def _fetch(name: str, feed: feeds.Feed, *, as_json: bool) -> bool:

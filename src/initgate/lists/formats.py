@@ -19,6 +19,7 @@ from initgate.lists import (
     ncmec_list,
     stopncii_list,
     tat_list,
+    threat_updates_list,
     threatexchange_list,
     typed_list,
     vics_list,
@@ -38,6 +39,7 @@ class FeedFormat(StrEnum):
     TAT = "tat"
     VICS = "vics"
     THREATEXCHANGE = "threatexchange"
+    THREAT_UPDATES = "threat_updates"
     TYPED = "typed"
     MAPPED = "mapped"
 
@@ -111,6 +113,7 @@ _FORMATS = {
     FeedFormat.TAT: _Format(tat_list.read, _None),
     FeedFormat.VICS: _Format(vics_list.read, _Vics),
     FeedFormat.THREATEXCHANGE: _Format(threatexchange_list.read, _None),
+    FeedFormat.THREAT_UPDATES: _Format(threat_updates_list.read, _None),
     FeedFormat.TYPED: _Format(typed_list.read, _Typed),
     FeedFormat.MAPPED: _Format(mapped_list.read, _Mapped),
 }
