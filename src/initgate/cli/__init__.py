@@ -22,6 +22,7 @@ from initgate.cli.demo import demo
 from initgate.cli.doctor import doctor
 from initgate.cli.lint import lists_lint
 from initgate.cli.lists import lists_app
+from initgate.cli.serve import keys_app, serve
 from initgate.errors import InitgateError
 
 __all__ = ["app", "main"]
@@ -47,8 +48,10 @@ app = typer.Typer(
 lists_app.command("lint")(lists_lint)
 app.add_typer(lists_app, name="lists")
 app.add_typer(audit_app, name="audit")
+app.add_typer(keys_app, name="keys")
 app.command()(check)
 app.command()(calibrate)
+app.command()(serve)
 app.command()(doctor)
 app.command()(demo)
 

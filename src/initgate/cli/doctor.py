@@ -51,6 +51,7 @@ _EXTRAS = {
     "diffusers": ("torch", "diffusers", "transformers"),
     "heif": ("pillow_heif",),
     "lists": ("ijson", "lxml"),
+    "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
 }
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 
