@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from importlib import util
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from initgate.model import Family, HashList
 from initgate.policy import Encoded, Fallback, ListPolicy, Policy
 from initgate.testing import MemorySink
 from initgate.views import STANDARD
+
+if not all(map(util.find_spec, ("fastapi", "httpx", "prometheus_client", "uvicorn"))):
+    collect_ignore_glob = ["test_service*.py"]  # the extra serve
 
 settings.register_profile(
     "default",

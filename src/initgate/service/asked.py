@@ -24,7 +24,6 @@ MAX_TEXT = 256
 
 _FIELDS = ("subject", "request_id")
 _ALPHABET = bytes.maketrans(b"-_", b"+/")
-_MAX_PART_HEADERS = 8 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +177,10 @@ class _Form:
         self._header = [bytearray(), bytearray()]
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._grow(0, data[start:end])
+        self._header[0] += data[start:end]
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._grow(1, data[start:end])
-
-    def _grow(self, which: int, more: bytes) -> None:
-        self._header[which] += more
-        if len(self._header[which]) > _MAX_PART_HEADERS:
-            raise Problem(422, "a part has long headers")
+        self._header[1] += data[start:end]
 
     def on_header_end(self) -> None:
         name, value = map(bytes, self._header)
