@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from initgate.cli.console import ERR, ConfigOption, JsonOption, print_json
-from initgate.config import KeySettings, Role, find_config, load_settings, with_serve
+from initgate.config import KeySettings, Role, load_settings, with_serve
 from initgate.errors import ConfigError
 
 keys_app = typer.Typer(no_args_is_help=True, help="Make keys to the service.")
@@ -33,7 +33,7 @@ def serve(
         raise ConfigError(
             f"the service needs {error.name}: pip install 'initgate[serve]'"
         ) from error
-    run.serve(settings, find_config(config))
+    run.serve(settings)
 
 
 @keys_app.callback()
