@@ -43,6 +43,7 @@ bench: $(READY)  ## speed, as ratios to a peer in the same run
 	$(BIN)/python benchmarks/speed/search.py
 	$(BIN)/python benchmarks/speed/kinds.py
 	$(BIN)/python benchmarks/speed/reading.py
+	$(BIN)/python benchmarks/speed/serve.py
 
 check: lint types arch docs  ## everything but the tests
 

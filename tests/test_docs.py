@@ -20,7 +20,15 @@ from samples import CONFIG, ROOT
 import initgate
 from initgate import Algorithm, Reason, load_settings
 from initgate.cli import app
-from initgate.config import VIEW_FAMILIES, AuditSettings, GateSettings, ListSettings, LogSettings
+from initgate.config import (
+    VIEW_FAMILIES,
+    AuditSettings,
+    GateSettings,
+    KeySettings,
+    ListSettings,
+    LogSettings,
+    ServeSettings,
+)
 from initgate.errors import InitImageRefused
 from initgate.image import encode
 from initgate.lint import Flaw
@@ -32,6 +40,7 @@ DOCS = ROOT / "docs"
 ADRS = sorted((DOCS / "adr").glob("*.md"))
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *ADRS]
 OPERATOR = (DOCS / "operator.md").read_text()
+SERVICE = (DOCS / "service.md").read_text()
 INTEGRATOR = (DOCS / "integrator.md").read_text()
 CURATOR = (DOCS / "list-curator.md").read_text()
 CONTRIBUTOR = (DOCS / "contributor.md").read_text()
@@ -41,6 +50,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "gate": GateSettings,
     "audit": AuditSettings,
     "log": LogSettings,
+    "serve": ServeSettings,
+    "serve.keys": KeySettings,
 }
 KEYS = [(table, key) for table, model in TABLES.items() for key in model.model_fields]
 
@@ -53,6 +64,10 @@ SPOKEN_DEFAULTS = {
     "lists.flag_threshold": "none",
     "lists.max_age": "`never`",
     "audit.subject_key": "random",
+    "serve.keys": "none",
+    "serve.keys.name": "required",
+    "serve.keys.sha256": "required",
+    "serve.keys.roles": '`["check"]`',
 }
 
 
@@ -129,7 +144,7 @@ def test_every_command_is_explained_to_operators(command: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_command_is_mentioned(command: str) -> None:
     options = [long for one in COMMANDS[command].params for long in one.opts if long[:2] == "--"]
-    text = OPERATOR + CURATOR
+    text = OPERATOR + CURATOR + SERVICE
     assert [one for one in options if one != "--help" and one not in text] == []
 
 
@@ -140,7 +155,7 @@ def test_every_option_of_a_command_is_mentioned(command: str) -> None:
             found[0]
             for page in PAGES
             for found in re.finditer(
-                r"(?<=`)initgate (lists|audit) [a-z]+|^initgate (lists|audit) [a-z]+",
+                r"(?<=`)initgate (lists|audit|keys) [a-z]+|^initgate (lists|audit|keys) [a-z]+",
                 page.read_text(),
                 re.MULTILINE,
             )
@@ -155,7 +170,7 @@ def test_every_subcommand_that_is_mentioned_exists(words: str) -> None:
 def test_every_setting_stands_in_the_operators_table_with_its_default(table: str, key: str) -> None:
     default, _meaning = _rows(_section(OPERATOR, "Every setting"))[f"{table}.{key}"]
     value = TABLES[table].model_fields[key].default
-    if value is None or value is PydanticUndefined:
+    if f"{table}.{key}" in SPOKEN_DEFAULTS:
         assert default == SPOKEN_DEFAULTS[f"{table}.{key}"]
     else:
         assert default == (f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`")
@@ -168,9 +183,11 @@ def test_the_operators_table_has_no_setting_that_does_not_exist() -> None:
 
 @pytest.mark.parametrize(("table", "key"), KEYS)
 def test_the_shipped_configuration_mentions_every_setting(table: str, key: str) -> None:
-    parts = re.split(r"^\[+([a-z]+)\]+", CONFIG.read_text(), flags=re.MULTILINE)
-    of_table = [part for name, part in zip(parts[1::2], parts[2::2], strict=True) if name == table]
-    assert re.search(rf"^(# )?{key} = ", "\n".join(of_table), re.MULTILINE)
+    parts = re.split(r"^(?:# )?\[+([a-z.]+)\]+", CONFIG.read_text(), flags=re.MULTILINE)
+    names, texts = parts[1::2], parts[2::2]
+    of_table = [part for name, part in zip(names, texts, strict=True) if name == table]
+    is_table = f"{table}.{key}" in names
+    assert is_table or re.search(rf"^(# )?{key} = ", "\n".join(of_table), re.MULTILINE)
 
 
 @pytest.mark.parametrize("reason", Reason)
