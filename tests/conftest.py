@@ -27,8 +27,11 @@ from initgate.policy import Encoded, Fallback, ListPolicy, Policy
 from initgate.testing import MemorySink
 from initgate.views import STANDARD
 
+collect_ignore_glob = []
 if not all(map(util.find_spec, ("fastapi", "httpx", "prometheus_client", "uvicorn"))):
-    collect_ignore_glob = ["test_service*.py"]  # the extra serve
+    collect_ignore_glob += ["test_service*.py"]  # the extra serve
+elif not util.find_spec("schemathesis"):
+    collect_ignore_glob += ["test_service_openapi.py"]
 
 settings.register_profile(
     "default",

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import typer
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 from samples import CONFIG, ROOT
 
 import initgate

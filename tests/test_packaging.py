@@ -24,7 +24,10 @@ from initgate.testing import scene
 
 PACKAGE = ROOT / "src/initgate"
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-HEAVY = {"torch", "diffusers", "transformers", "httpx", "fastapi", "matplotlib", "skimage"}
+HEAVY = {
+    *("torch", "diffusers", "transformers", "matplotlib", "skimage"),
+    *("httpx", "fastapi", "starlette", "uvicorn", "prometheus_client", "python_multipart"),
+}
 
 # Read here: the configuration takes every INITGATE_ variable for a setting, so tests have none.
 IS_BARE_INSTALL_WANTED = os.environ.get("INITGATE_TEST_BARE_INSTALL") == "1"
@@ -223,8 +226,9 @@ def test_what_the_package_imports_is_declared() -> None:
             *PYPROJECT["project"]["dependencies"],
             *PYPROJECT["project"]["optional-dependencies"]["diffusers"],
             *PYPROJECT["project"]["optional-dependencies"]["demo"],
+            *PYPROJECT["project"]["optional-dependencies"]["serve"],
         )
-    } | {"pydantic-core"}  # pydantic's other half
+    } | {"pydantic-core", "starlette"}  # pydantic's and FastAPI's other halves
     modules = imported_by(PACKAGE) - sys.stdlib_module_names - {"initgate"}
     providers = metadata.packages_distributions()
     undeclared = {

@@ -66,7 +66,7 @@ class Load:
         """The figures."""
         p50, p99 = np.percentile(self.seconds, [50, 99]) * 1000
         return {
-            "verdicts/s": len(self.seconds) / self.lasted,
+            "per s": len(self.seconds) / self.lasted,
             "p50 ms": p50,
             "p99 ms": p99,
             "503": self.statuses[503],
@@ -136,7 +136,7 @@ def running(command: list[str], port: int) -> Iterator[int]:
     try:
         for _ in range(1200):
             try:
-                urlopen(f"http://{HOST}:{port}/healthz")  # noqa: S310  # loopback
+                urlopen(f"http://{HOST}:{port}/healthz")  # loopback
                 break
             except OSError:
                 if process.poll() is not None:
@@ -238,9 +238,9 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, fl
 
     for name, views in VIEWS.items():
         for workers in (1, 2):
-            ours(f"{name}, {workers} worker", workers=workers, callers=4, views=views)
+            ours(f"{name}, workers: {workers}", workers=workers, callers=4, views=views)
     # Two are looked at and two wait: ten times as many ask.
-    ours("overload, 1 worker", workers=1, callers=40, waiting=2, views=VIEWS["standard views"])
+    ours("overload, workers: 1", workers=1, callers=40, waiting=2, views=VIEWS["standard views"])
     if util.find_spec(PEER):
         port = free_port()
         command = [sys.executable, __file__, "--peer", str(folder / "codes.npy")]
@@ -266,9 +266,9 @@ def main() -> None:
     peer = rows.get(PEER)
     table = Table("", *next(iter(rows.values())), "× peer", title=f"{options.entries:,} entries")
     for name, row in rows.items():
-        ratio = f"{row['verdicts/s'] / peer['verdicts/s']:.2f}" if peer else ""
+        ratio = f"{row['per s'] / peer['per s']:.2f}" if peer else ""
         table.add_row(name, *(f"{one:.4g}" for one in row.values()), ratio)
-    Console().print(table)
+    Console(width=110).print(table)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "serve.json").write_text(json.dumps(rows, indent=1))
 

@@ -341,10 +341,11 @@ class ServeSettings(_Frozen):
     @field_validator("keys")
     @classmethod
     def _check_keys(cls, value: tuple[KeySettings, ...]) -> tuple[KeySettings, ...]:
-        for field in ("name", "sha256"):
-            told = [getattr(one, field) for one in value]
-            if twice := sorted({one for one in told if told.count(one) > 1}):
-                raise ValueError(f"{field}: {', '.join(twice)} stands twice")
+        names = [one.name for one in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"name: {', '.join(twice)} stands twice; each key needs its own")
+        if len({one.sha256 for one in value}) < len(value):
+            raise ValueError("sha256: stands twice; a key has one name")
         return value
 
     @model_validator(mode="after")

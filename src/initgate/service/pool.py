@@ -75,8 +75,8 @@ class Pool:
         """
         if self.is_full:
             raise Busy
-        self._change(+1)
         future = self._threads.submit(self._timed, work, time.perf_counter())
+        self._change(+1)
         # Not when the caller is gone, but when the thread is done: only then is there room.
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._change, -1))
