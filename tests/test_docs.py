@@ -375,3 +375,25 @@ def test_runnable_diffusers_examples_run(block: Block) -> None:
         exec(compile(block.code, str(block), "exec"), {})  # noqa: S102  # our own documentation
     finally:
         uninstall()
+
+
+# ── Deployment ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_container_is_built_of_the_source_alone_and_runs_as_nobody_special() -> None:
+    text = (ROOT / "deploy/Dockerfile").read_text()
+    copied = re.findall(r"^COPY (?!--from=build)(.+) \S+$", text, re.MULTILINE)
+    assert {name for line in copied for name in line.split()} == {
+        *("pyproject.toml", "README.md", "LICENSE", "src")
+    }
+    assert re.search(r"^USER [1-9]\d+$", text, re.MULTILINE)
+
+
+def test_the_configuration_for_containers_loads() -> None:
+    settings = load_settings(ROOT / "deploy/initgate.toml")
+    assert settings.serve.keys
+
+
+def test_the_unit_and_the_container_run_the_command() -> None:
+    assert "bin/initgate serve " in (ROOT / "deploy/initgate.service").read_text()
+    assert 'CMD ["serve", ' in (ROOT / "deploy/Dockerfile").read_text()

@@ -20,11 +20,13 @@ import pytest
 import uvicorn
 from services import LISTED, OTHER, PNG, key, make_settings
 
+from initgate import ConfigError
 from initgate.audit.chain import verify
 from initgate.audit.sqlite import SqliteAudit
 from initgate.image import encode
 from initgate.lists import Format, dump
 from initgate.service.patience import Patient
+from initgate.service.run import _listen
 from initgate.testing import make_list, scene
 
 LARGE = encode(scene(3, height=1500, width=1500), "PNG")
@@ -198,3 +200,22 @@ def test_a_client_that_does_not_get_on_is_cut_off(
     impatient: int, first: bytes, then: bytes
 ) -> None:
     assert 0.4 < seconds_until_cut(impatient, first, then) < 3
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    port = free_port()
+    with (
+        _listen(make_settings(port=port)) as listener,
+        closing(socket.create_connection(("127.0.0.1", port))),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_an_address_that_is_taken_is_told() -> None:
+    port = free_port()
+    with (
+        _listen(make_settings(port=port)),
+        pytest.raises(ConfigError, match=f"cannot listen at 127.0.0.1:{port}"),
+    ):
+        _listen(make_settings(port=port))

@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from importlib import util
 from pathlib import Path
@@ -104,14 +104,13 @@ async def ask(port: int, pictures: list[tuple[bytes, bytes]], until: float, load
 
 
 async def ask_all(
-    port: int, pictures: list[tuple[bytes, bytes]], *, callers: int, seconds: float
-) -> Load:
+    port: int, pictures: list[tuple[bytes, bytes]], load: Load, *, callers: int, seconds: float
+) -> None:
     """Many callers at the same time."""
-    load, started = Load(), time.monotonic()
+    started = time.monotonic()
     until = started + seconds
     await asyncio.gather(*(ask(port, pictures, until, load) for _ in range(callers)))
-    load.lasted = time.monotonic() - started
-    return load
+    load.lasted += time.monotonic() - started
 
 
 def memory_mb(pid: int) -> float:
@@ -208,52 +207,66 @@ def serve_peer(codes: Path, port: int, threads: int) -> None:
     uvicorn.run(Starlette(routes=routes), host=HOST, port=port, access_log=False, log_level="error")
 
 
-def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
-    """A row for each way of running it."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A server, and how it is asked."""
+
+    pid: int
+    port: int
+    pictures: list[tuple[bytes, bytes]]
+    callers: int = 4
+
+
+def start_all(stack: ExitStack, folder: Path, entries: int) -> dict[str, Way]:
+    """All servers, which stay until the stack is left."""
     listed, other = photos.astronaut(), photos.cat()[:300, :300].repeat(2, 0).repeat(2, 1)
     pictures = [
         (encode(listed, "JPEG", quality=90), b"refused"),
         (encode(np.ascontiguousarray(other[:512, :512]), "JPEG", quality=90), b"allowed"),
     ]
-    make_list(folder, options.entries, listed)
-    rows = {}
+    make_list(folder, entries, listed)
+    ways = {}
 
-    def load(
-        command: list[str], port: int, *, callers: int, which: list[tuple[bytes, bytes]]
-    ) -> dict[str, float]:
-        with running(command, port) as pid:
-            asyncio.run(ask_all(port, which, callers=2, seconds=1))  # warms it up
-            told = asyncio.run(ask_all(port, which, callers=callers, seconds=options.seconds))
-            told.memory_mb = memory_mb(pid)
-        return told.row
-
-    def ours(name: str, *, workers: int, callers: int, waiting: int = 1000, views: str) -> None:
+    def ours(name: str, *, workers: int, callers: int = 4, waiting: int = 1000, views: str) -> None:
         port = free_port()
         file = configure(folder, port, views=views, threads=max(1, 2 // workers), waiting=waiting)
         command = [sys.executable, "-m", "initgate.cli", "serve", "--config", str(file)]
-        command += ["--workers", str(workers)]
-        rows[name] = load(command, port, callers=callers, which=pictures)
+        pid = stack.enter_context(running([*command, "--workers", str(workers)], port))
+        ways[name] = Way(pid, port, pictures, callers)
         if callers == 4:  # refusals are written to disk one after the other
-            rows[f"{name}, all allowed"] = load(command, port, callers=callers, which=pictures[1:])
+            ways[f"{name}, all allowed"] = Way(pid, port, pictures[1:])
 
     for name, views in VIEWS.items():
         for workers in (1, 2):
-            ours(f"{name}, workers: {workers}", workers=workers, callers=4, views=views)
+            ours(f"{name}, workers: {workers}", workers=workers, views=views)
     # Two are looked at and two wait: ten times as many ask.
     ours("overload, workers: 1", workers=1, callers=40, waiting=2, views=VIEWS["standard views"])
     if util.find_spec(PEER):
         port = free_port()
         command = [sys.executable, __file__, "--peer", str(folder / "codes.npy")]
-        command += ["--port", str(port)]
-        rows[PEER] = load(command, port, callers=4, which=pictures)
-    return rows
+        pid = stack.enter_context(running([*command, "--port", str(port)], port))
+        ways[PEER] = Way(pid, port, pictures)
+    return ways
+
+
+def measure(ways: dict[str, Way], rounds: int) -> dict[str, Load]:
+    """Asks all by turns, a second each: what else the machine does meets all of them alike."""
+    loads = {name: Load() for name in ways}
+    for turn in range(-1, rounds):
+        for name, way in ways.items():
+            load = loads[name] if turn >= 0 else Load()  # the first turn warms up
+            asking = ask_all(way.port, way.pictures, load, callers=way.callers, seconds=1)
+            asyncio.run(asking)
+    for name, way in ways.items():
+        loads[name].memory_mb = memory_mb(way.pid)
+    return loads
 
 
 def main() -> None:
     """Measures, prints, and writes ``serve.json``."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=10, help="seconds of each way")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--peer", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
@@ -261,8 +274,9 @@ def main() -> None:
     if options.peer:
         serve_peer(options.peer, options.port, threads=2)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        rows = measure(options, Path(folder))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        loads = measure(start_all(stack, Path(folder), options.entries), options.rounds)
+    rows = {name: load.row for name, load in loads.items()}
     peer = rows.get(PEER)
     table = Table("", *next(iter(rows.values())), "× peer", title=f"{options.entries:,} entries")
     for name, row in rows.items():
