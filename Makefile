@@ -17,7 +17,7 @@ dev: $(READY)  ## install into .venv, with everything that development needs
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable '.[demo,heif,lists,sources,trust]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable '.[demo,heif,lists,sources,trust,serve]'
 	touch $(READY)
 
 lint: $(READY)  ## style
@@ -43,6 +43,7 @@ bench: $(READY)  ## speed, as ratios to a peer in the same run
 	$(BIN)/python benchmarks/speed/search.py
 	$(BIN)/python benchmarks/speed/kinds.py
 	$(BIN)/python benchmarks/speed/reading.py
+	$(BIN)/python benchmarks/speed/serve.py
 
 check: lint types arch docs  ## everything but the tests
 

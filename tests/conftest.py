@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from importlib import util
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,12 @@ from initgate.testing import MemorySink
 
 if TYPE_CHECKING:
     from list_server import ListServer
+
+collect_ignore_glob = []
+if not all(map(util.find_spec, ("fastapi", "httpx", "prometheus_client", "uvicorn"))):
+    collect_ignore_glob += ["test_service*.py"]  # the extra serve
+elif not util.find_spec("schemathesis"):
+    collect_ignore_glob += ["test_service_openapi.py"]
 
 settings.register_profile(
     "default",

@@ -20,10 +20,11 @@ import typer
 from samples import CONFIG, ROOT
 from typer.testing import CliRunner
 
-from initgate import Algorithm, Reason, __version__, load_gate
+from initgate import Algorithm, Reason, __version__, load_gate, load_settings
 from initgate.audit.chain import Record, verify
 from initgate.benign import load_benign
 from initgate.cli import app
+from initgate.config import Role
 from initgate.image import encode
 from initgate.lists import Format, dump
 from initgate.testing import make_list, scene
@@ -1270,6 +1271,7 @@ def test_the_doctor_looks_at_everything(config: Path) -> None:
         "extra heif",
         "extra lists",
         "extra trust",
+        "extra serve",
     ]
     assert all(line.keys() == {"check", "state", "says"} for line in lines)
 
@@ -1448,17 +1450,19 @@ def test_these_are_the_commands() -> None:
         "audit verify",
         "audit export",
         "calibrate",
+        "serve",
+        "keys new",
         "doctor",
         "demo",
     }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"serve"}))  # which prints its log
 def test_every_command_speaks_json(name: str) -> None:
     assert any("--json" in parameter.opts for parameter in COMMANDS[name].params)
 
 
-@pytest.mark.parametrize("name", ["", "lists", "audit", *COMMANDS])
+@pytest.mark.parametrize("name", ["", "lists", "audit", "keys", *COMMANDS])
 def test_every_command_has_help(name: str) -> None:
     result = run(*name.split(), "--help")
     assert result.exit_code == 0
@@ -1553,3 +1557,45 @@ def test_the_demo_allows_one_picture_and_refuses_three_before_any_model_runs(con
         step["decision_id"] for step in refused
     ]
     assert {one["event"]["reason"] for one in records} == {Reason.MATCH.value}
+
+
+# ── The service ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_new_key_comes_with_the_table_that_lets_it_in(tmp_path: Path) -> None:
+    made = run("keys", "new", "app", "--role", "check", "--role", "metrics")
+    key = made.stderr.split("once: ")[1].split()[0]
+    file = tmp_path / "gate.toml"
+    file.write_text(f"[[lists]]\n{SAMPLE}\n{made.stdout}")
+    (known,) = load_settings(file).serve.keys
+    assert known.sha256 == hashlib.sha256(key.encode()).hexdigest()
+    assert (known.name, known.roles) == ("app", frozenset({Role.CHECK, Role.METRICS}))
+    assert key not in made.stdout
+
+
+def test_no_two_new_keys_are_the_same() -> None:
+    made = [json.loads(run("keys", "new", "app", "--json").stdout) for _ in range(2)]
+    assert made[0]["key"] != made[1]["key"]
+    assert made[0]["roles"] == ["check"]
+
+
+def test_a_key_of_an_odd_name_is_not_made() -> None:
+    result = run("keys", "new", "An App")
+    assert result.exit_code == 2
+    assert "lower-case" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ((), "initgate keys new"),
+        (("--workers", "0"), "workers"),
+    ],
+)
+def test_a_service_that_cannot_be_says_why(
+    configure: Configure, more: tuple[str, ...], told: str
+) -> None:
+    pytest.importorskip("fastapi")
+    result = run("serve", "--config", configure(), *more)
+    assert result.exit_code == 2
+    assert told in result.stderr

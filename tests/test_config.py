@@ -8,7 +8,7 @@ import pytest
 from samples import CONFIG, ROOT
 
 from initgate import Action, Algorithm, ConfigError, Settings, load_settings
-from initgate.config import FeedSettings, find_config
+from initgate.config import FeedSettings, Role, find_config, with_serve
 from initgate.image import Limits
 from initgate.lists import Format
 from initgate.lists.formats import FeedFormat
@@ -58,7 +58,8 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
         )
         and line not in feed
     ]
-    assert len(explicit) == 19
+    del explicit[-3:]  # a key's table
+    assert len(explicit) == 35
     head = lines.index("[[lists]]")
     mixed = "\n".join(
         line.removeprefix("# ") if line.removeprefix("# ") in explicit else line
@@ -70,6 +71,7 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
         one.file_format for one in shipped.lists
     ]
     assert (spelt_out.gate, spelt_out.log) == (shipped.gate, shipped.log)
+    assert spelt_out.serve == shipped.serve
     assert spelt_out.audit.record_allowed == shipped.audit.record_allowed
 
 
@@ -528,3 +530,55 @@ def test_what_decides_changes_the_digest(write: Write, more: str) -> None:
 )
 def test_places_and_secrets_do_not_change_the_digest(write: Write, more: str) -> None:
     assert digest(write, ONE_LIST + more) == digest(write, ONE_LIST)
+
+
+# ── The service ───────────────────────────────────────────────────────────────────────────────
+
+DIGEST, OTHER_DIGEST = "0a" * 32, "0b" * 32
+KEY = f'[[serve.keys]]\nname = "app"\nsha256 = "{DIGEST}"\n'
+OTHER_KEY = f'[[serve.keys]]\nname = "other"\nsha256 = "{OTHER_DIGEST}"\n'
+
+
+def test_a_key_opens_checks_and_nothing_else_by_default(write: Write) -> None:
+    (key,) = load_settings(write(f"{ONE_LIST}{KEY}")).serve.keys
+    assert key.roles == {Role.CHECK}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_anonymous_callers_are_accepted_at_loopback_addresses(write: Write, host: str) -> None:
+    text = f'{ONE_LIST}[serve]\nanonymous = true\nhost = "{host}"\n'
+    assert load_settings(write(text)).serve.anonymous
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gate.example", ""])  # noqa: S104  # no socket is bound
+def test_anonymous_callers_are_accepted_nowhere_else(write: Write, host: str) -> None:
+    text = f'{ONE_LIST}[serve]\nanonymous = true\nhost = "{host}"\n'
+    assert "anonymous: true with host" in problem(write(text))
+
+
+def test_what_the_command_line_says_is_held_to_the_same(write: Write) -> None:
+    settings = load_settings(write(f"{ONE_LIST}[serve]\nanonymous = true\n"))
+    assert with_serve(settings, port=9000, workers=None).serve.port == 9000
+    with pytest.raises(ConfigError, match="anonymous"):
+        with_serve(settings, host="192.0.2.1")
+
+
+def test_a_key_that_stands_in_place_of_its_digest_is_not_repeated(write: Write) -> None:
+    told = problem(write(f"{ONE_LIST}{KEY.replace(DIGEST, 'ig_secret')}"))
+    assert "64 hex digits" in told
+    assert "ig_secret" not in told
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (KEY.replace(DIGEST, OTHER_DIGEST), "name: app stands twice"),
+        (KEY.replace("app", "other"), "sha256: stands twice"),
+        (f"{OTHER_KEY}roles = []\n", "roles"),
+        (f'{OTHER_KEY}role = "check"\n', "allowed: name, sha256, roles"),
+    ],
+)
+def test_keys_that_cannot_be_told_apart_or_open_nothing_are_wrong(
+    write: Write, more: str, told: str
+) -> None:
+    assert told in problem(write(f"{ONE_LIST}{KEY}{more}"))

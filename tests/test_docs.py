@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import typer
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 from samples import CONFIG, ROOT
 
 import initgate
@@ -26,8 +25,10 @@ from initgate.config import (
     ExceptionsSettings,
     FeedSettings,
     GateSettings,
+    KeySettings,
     ListSettings,
     LogSettings,
+    ServeSettings,
     StoreSettings,
 )
 from initgate.errors import InitImageRefused
@@ -41,6 +42,7 @@ DOCS = ROOT / "docs"
 ADRS = sorted((DOCS / "adr").glob("*.md"))
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *ADRS]
 OPERATOR = (DOCS / "operator.md").read_text()
+SERVICE = (DOCS / "service.md").read_text()
 INTEGRATOR = (DOCS / "integrator.md").read_text()
 CURATOR = (DOCS / "list-curator.md").read_text()
 CONTRIBUTOR = (DOCS / "contributor.md").read_text()
@@ -53,6 +55,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "exceptions": ExceptionsSettings,
     "audit": AuditSettings,
     "log": LogSettings,
+    "serve": ServeSettings,
+    "serve.keys": KeySettings,
 }
 KEYS = [(table, key) for table, model in TABLES.items() for key in model.model_fields]
 
@@ -76,6 +80,10 @@ SPOKEN_DEFAULTS = {
     "lists.max_age": "`never`",
     "exceptions.path": "none",
     "audit.subject_key": "random",
+    "serve.keys": "none",
+    "serve.keys.name": "required",
+    "serve.keys.sha256": "required",
+    "serve.keys.roles": '`["check"]`',
 }
 
 
@@ -152,7 +160,7 @@ def test_every_command_is_explained_to_operators(command: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_command_is_mentioned(command: str) -> None:
     options = [long for one in COMMANDS[command].params for long in one.opts if long[:2] == "--"]
-    text = OPERATOR + CURATOR
+    text = OPERATOR + CURATOR + SERVICE
     assert [one for one in options if one != "--help" and one not in text] == []
 
 
@@ -163,7 +171,7 @@ def test_every_option_of_a_command_is_mentioned(command: str) -> None:
             found[0]
             for page in PAGES
             for found in re.finditer(
-                r"(?:(?<=`)|^)initgate (?:lists|audit|exceptions) [a-z-]+",
+                r"(?:(?<=`)|^)initgate (?:lists|audit|exceptions|keys) [a-z-]+",
                 page.read_text(),
                 re.MULTILINE,
             )
@@ -178,7 +186,7 @@ def test_every_subcommand_that_is_mentioned_exists(words: str) -> None:
 def test_every_setting_stands_in_the_operators_table_with_its_default(table: str, key: str) -> None:
     default, _meaning = _rows(_section(OPERATOR, "Every setting"))[f"{table}.{key}"]
     value = TABLES[table].model_fields[key].default
-    if value in (None, PydanticUndefined, "", ()):  # some have no hash
+    if f"{table}.{key}" in SPOKEN_DEFAULTS:
         assert default == SPOKEN_DEFAULTS[f"{table}.{key}"]
     else:
         value = list(value) if isinstance(value, tuple) else value  # as TOML writes it
@@ -192,9 +200,11 @@ def test_the_operators_table_has_no_setting_that_does_not_exist() -> None:
 
 @pytest.mark.parametrize(("table", "key"), KEYS)
 def test_the_shipped_configuration_mentions_every_setting(table: str, key: str) -> None:
-    parts = re.split(r"^(?:# )?\[+([a-z]+)\]+", CONFIG.read_text(), flags=re.MULTILINE)
-    of_table = [part for name, part in zip(parts[1::2], parts[2::2], strict=True) if name == table]
-    assert re.search(rf"^(# )?{key} = ", "\n".join(of_table), re.MULTILINE)
+    parts = re.split(r"^(?:# )?\[+([a-z.]+)\]+", CONFIG.read_text(), flags=re.MULTILINE)
+    names, texts = parts[1::2], parts[2::2]
+    of_table = [part for name, part in zip(names, texts, strict=True) if name == table]
+    is_table = f"{table}.{key}" in names
+    assert is_table or re.search(rf"^(# )?{key} = ", "\n".join(of_table), re.MULTILINE)
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -383,3 +393,25 @@ def test_runnable_diffusers_examples_run(block: Block) -> None:
         exec(compile(block.code, str(block), "exec"), {})  # noqa: S102  # our own documentation
     finally:
         uninstall()
+
+
+# ── Deployment ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_container_is_built_of_the_source_alone_and_runs_as_nobody_special() -> None:
+    text = (ROOT / "deploy/Dockerfile").read_text()
+    copied = re.findall(r"^COPY (?!--from=build)(.+) \S+$", text, re.MULTILINE)
+    assert {name for line in copied for name in line.split()} == {
+        *("pyproject.toml", "README.md", "LICENSE", "src")
+    }
+    assert re.search(r"^USER [1-9]\d+$", text, re.MULTILINE)
+
+
+def test_the_configuration_for_containers_loads() -> None:
+    settings = load_settings(ROOT / "deploy/initgate.toml")
+    assert settings.serve.keys
+
+
+def test_the_unit_and_the_container_run_the_command() -> None:
+    assert "bin/initgate serve " in (ROOT / "deploy/initgate.service").read_text()
+    assert 'CMD ["serve", ' in (ROOT / "deploy/Dockerfile").read_text()

@@ -24,9 +24,12 @@ from initgate.testing import scene
 
 PACKAGE = ROOT / "src/initgate"
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-HEAVY = {"torch", "diffusers", "transformers", "fastapi", "matplotlib", "skimage"}
-HEAVY |= {"httpx", "httpx2", "httpcore2", "fsspec", "tenacity", "lxml", "ijson"}
-HEAVY |= {"cryptography", "tuf", "urllib3"}
+HEAVY = {
+    *("torch", "diffusers", "transformers", "matplotlib", "skimage"),
+    *("httpx", "httpx2", "httpcore2", "fsspec", "tenacity", "lxml", "ijson"),
+    *("fastapi", "starlette", "uvicorn", "prometheus_client", "python_multipart"),
+    *("cryptography", "tuf", "urllib3"),
+}
 
 # Read here: the configuration takes every INITGATE_ variable for a setting, so tests have none.
 IS_BARE_INSTALL_WANTED = os.environ.get("INITGATE_TEST_BARE_INSTALL") == "1"
@@ -227,8 +230,9 @@ def test_what_the_package_imports_is_declared() -> None:
             *PYPROJECT["project"]["optional-dependencies"]["demo"],
             *PYPROJECT["project"]["optional-dependencies"]["trust"],
             *PYPROJECT["project"]["optional-dependencies"]["sources"],
+            *PYPROJECT["project"]["optional-dependencies"]["serve"],
         )
-    } | {"pydantic-core"}  # pydantic's other half
+    } | {"pydantic-core", "starlette"}  # pydantic's and FastAPI's other halves
     modules = imported_by(PACKAGE) - sys.stdlib_module_names - {"initgate"}
     providers = metadata.packages_distributions()
     undeclared = {

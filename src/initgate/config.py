@@ -8,12 +8,14 @@ file (or variable), key and what is allowed.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
@@ -52,6 +54,7 @@ _AUDIT_URL = "allowed: sqlite:///FILE, for a log that lasts"
 VIEW_FAMILIES = ("frame", "on white", "on black", "alpha", *Family, *ORIENTATIONS[1:])
 """The views that may have an offset: how a part of a view's name begins."""
 
+_SECRET = {"subject_key", "sha256"}  # a key may have been put where its digest belongs
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -64,6 +67,22 @@ def _parse_age(value: object) -> object:
 
 
 Age: TypeAlias = Annotated[timedelta | None, BeforeValidator(_parse_age)]
+
+
+class Role(StrEnum):
+    """What a key of the service opens."""
+
+    CHECK = "check"
+    """Ask whether an image may be used."""
+
+    OPERATE = "operate"
+    """Ask why, and whether the service is well."""
+
+    AUDIT = "audit"
+    """Read the record of decisions."""
+
+    METRICS = "metrics"
+    """Read the metrics, and nothing else."""
 
 
 class _Frozen(BaseModel):
@@ -405,6 +424,108 @@ class LogSettings(_Frozen):
     """The least severe line that goes to standard error."""
 
 
+class KeySettings(_Frozen):
+    """A ``[[serve.keys]]`` table."""
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")
+    """Whose key it is; how the log names the caller."""
+
+    sha256: str
+    """The SHA-256 of the key, in hex. The key itself stands nowhere."""
+
+    roles: frozenset[Role] = Field(default=frozenset({Role.CHECK}), min_length=1)
+    """What it opens: ``check``, ``operate``, ``audit``, ``metrics``."""
+
+    @field_validator("sha256")
+    @classmethod
+    def _check_digest(cls, value: str) -> str:
+        if not re.fullmatch("[0-9a-f]{64}", value):
+            raise ValueError("allowed: 64 hex digits, as initgate keys new prints them")
+        return value
+
+
+class ServeSettings(_Frozen):
+    """The ``[serve]`` table. Limits hold for each worker."""
+
+    host: str = "127.0.0.1"
+    """The address to listen at."""
+
+    port: int = Field(default=8610, ge=1, le=65535)
+    """The port to listen at."""
+
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes."""
+
+    threads: int = Field(default=2, ge=1, le=256)
+    """Images looked at at the same time."""
+
+    waiting: int = Field(default=32, ge=0)
+    """Requests that may wait for a thread; more are turned away."""
+
+    max_connections: int = Field(default=512, ge=1)
+    """Open connections; more are turned away."""
+
+    max_body_bytes: int = Field(default=96 * 1024 * 1024, ge=1)
+    """Largest body of a request, in bytes."""
+
+    max_held_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
+    """Bytes of bodies in memory at the same time, of all requests."""
+
+    max_images: int = Field(default=16, ge=1)
+    """Most images in a request."""
+
+    receive_seconds: float = Field(default=30.0, gt=0)
+    """Time that a body may take to arrive."""
+
+    stop_seconds: int = Field(default=30, ge=1)
+    """Time that requests have to be answered in once the service is to stop."""
+
+    floor_ms: int = Field(default=100, ge=0)
+    """Answers take a whole multiple of so many milliseconds; 0 for as long as they take."""
+
+    backoff_after: int = Field(default=10, ge=0)
+    """Refusals of one subject after which it has to wait; 0 for never."""
+
+    backoff_seconds: float = Field(default=10.0, gt=0)
+    """How long at first; with each further refusal twice as long."""
+
+    backoff_max_seconds: float = Field(default=3600.0, gt=0)
+    """The longest wait. After as long without a refusal, all are forgotten."""
+
+    anonymous: bool = False
+    """Whether images may be checked without a key. At a loopback address only."""
+
+    keys: tuple[KeySettings, ...] = ()
+    """Who may call: ``[[serve.keys]]`` tables."""
+
+    @field_validator("keys")
+    @classmethod
+    def _check_keys(cls, value: tuple[KeySettings, ...]) -> tuple[KeySettings, ...]:
+        names = [one.name for one in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"name: {', '.join(twice)} stands twice; each key needs its own")
+        if len({one.sha256 for one in value}) < len(value):
+            raise ValueError("sha256: stands twice; a key has one name")
+        return value
+
+    @model_validator(mode="after")
+    def _check_access(self) -> ServeSettings:
+        if self.anonymous and not is_loopback(self.host):
+            raise ValueError(
+                f"anonymous: true with host {self.host!r}; allowed: false, or true with a "
+                "loopback address such as 127.0.0.1"
+            )
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 _Named = TypeVar("_Named", ListSettings, FeedSettings)
 
 
@@ -423,6 +544,7 @@ class Settings(BaseSettings):
     exceptions: ExceptionsSettings = ExceptionsSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
+    serve: ServeSettings = ServeSettings()
 
     @field_validator("lists", "feeds")
     @classmethod
@@ -498,6 +620,25 @@ def load_settings(path: str | Path | None = None) -> Settings:
     except ValueError as error:  # a variable that pydantic-settings could not parse as JSON
         raise ConfigError(f"environment: {error}") from error
     return _resolve(settings, file.resolve().parent)
+
+
+def with_serve(settings: Settings, **changes: object) -> Settings:
+    """Settings with other values in ``[serve]``: what the command line says.
+
+    Args:
+        settings: All settings.
+        changes: Values by their keys; None changes nothing.
+
+    Raises:
+        ConfigError: A value is not allowed.
+    """
+    given = {key: value for key, value in changes.items() if value is not None}
+    try:
+        own = ServeSettings.model_validate({**settings.serve.model_dump(), **given})
+    except ValidationError as error:
+        problems = [_explain(one, Path("serve")) for one in error.errors()]
+        raise ConfigError("\n".join(problems)) from error
+    return settings.model_copy(update={"serve": own})
 
 
 def with_threshold(content: str, name: str, threshold: int) -> str:
@@ -648,7 +789,7 @@ def _explain(error: ErrorDetails, file: Path) -> str:
             )
         case _:
             message = error["msg"].removeprefix("Value error, ")
-            is_told = not isinstance(error["input"], BaseModel | dict) and "subject_key" not in loc
+            is_told = not isinstance(error["input"], BaseModel | dict) and not _SECRET & {*loc}
             found = f" (found {error['input']!r})" if is_told else ""
             return f"{where}: {key}: {message}{found}"
 
@@ -663,6 +804,9 @@ def _siblings(loc: tuple[int | str, ...]) -> list[str]:
         "exceptions": ExceptionsSettings,
         "audit": AuditSettings,
         "log": LogSettings,
+        "serve": ServeSettings,
     }
+    if loc[:2] == ("serve", "keys"):
+        return list(KeySettings.model_fields)
     table = Settings if len(loc) == 1 else tables.get(loc[0], Settings)
     return list(table.model_fields)

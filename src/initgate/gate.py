@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -44,11 +44,13 @@ class Shelf:
         index: The lists of the policy and those of the canary.
         ages: Per list, when it was last known to be current.
         digests: Per list, which version it is. For the record.
+        entries: Per list, how many it has. For the operator.
     """
 
     index: Index
     ages: Mapping[str, datetime | None]
     digests: Mapping[str, str]
+    entries: Mapping[str, int] = field(default_factory=dict)
 
 
 class Gate:
@@ -191,14 +193,27 @@ class Gate:
         # (6) record, (7) answer
         return self._record(decision, context, shelf)
 
+    def doubts(self) -> tuple[Reason, str] | None:
+        """Why everything is refused at present, and what the operator should know of it.
+
+        Returns:
+            None if the gate is in a state to decide.
+        """
+        return self._doubts(self._shelf)
+
+    def _doubts(self, shelf: Shelf) -> tuple[Reason, str] | None:
+        if self._doubt:
+            return Reason.CANARY, self._doubt
+        if expired := self.policy.expired(shelf.ages, self._clock()):
+            return Reason.LIST_EXPIRED, f"past max_age: {', '.join(expired)}"
+        return None
+
     def _unfit(self, shelf: Shelf, started: float) -> Decision | None:
         """The refusal of everything, if the gate itself is in no state to decide."""
-        if self._doubt:
-            return self._decide(Reason.CANARY, started, detail=self._doubt)
-        if expired := self.policy.expired(shelf.ages, self._clock()):
-            detail = f"past max_age: {', '.join(expired)}"
-            return self._decide(Reason.LIST_EXPIRED, started, detail=detail)
-        return None
+        if (doubts := self._doubts(shelf)) is None:
+            return None
+        reason, detail = doubts
+        return self._decide(reason, started, detail=detail)
 
     def _look(self, image: object, shelf: Shelf, started: float) -> Decision:
         algorithms = shelf.index.algorithms

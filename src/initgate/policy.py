@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from initgate.model import Action, Hash, HashList, Match, Reason
+from initgate.model import Action, Allowed, Decision, Hash, HashList, Match, Reason
 
 
 class Fallback(StrEnum):
@@ -138,6 +138,28 @@ class Policy:
     def action_of(self, match: Match) -> Action:
         """What a match does, as its list, its distance and its entry say."""
         return self.lists[match.list].action_of(match)
+
+    def explain(self, decision: Decision) -> dict[str, object]:
+        """A decision with its grounds, in JSON's types. For the operator alone."""
+        return {
+            "verdict": "allowed" if isinstance(decision.verdict, Allowed) else "refused",
+            "reason": decision.reason.value,
+            "decision_id": decision.verdict.decision_id,
+            "matches": [
+                {
+                    "list": match.list,
+                    "entry": match.entry,
+                    "algorithm": match.algorithm.value,
+                    "distance": match.distance,
+                    "view": match.view,
+                    "action": self.action_of(match).value,
+                    "exception": match.exception or None,
+                }
+                for match in decision.matches
+            ],
+            "detail": decision.detail,
+            "took_ms": round(decision.took_ms, 3),
+        }
 
     def judge(self, matches: Sequence[Match]) -> Reason:
         """What matches come to; those that an exception releases count only if there are no others.

@@ -92,6 +92,7 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
             index=Index([*lists, *canary.lists], thresholds=policy.thresholds),
             ages={one.name: one.as_of for one in lists},
             digests={one.name: one.digest for one in lists},
+            entries={of_one[0].name: sum(map(len, of_one)) for of_one in parts},
         )
 
     exceptions = Watched(settings.exceptions.path)

@@ -37,6 +37,20 @@ class Record:
         parsed: dict[str, object] = json.loads(self.body)
         return parsed
 
+    @property
+    def fields(self) -> dict[str, object]:
+        """The whole record, in JSON's types."""
+        try:
+            event: object = self.event
+        except (ValueError, RecursionError):  # changed by somebody: evidence all the same
+            event = self.body
+        return {
+            "sequence": self.sequence,
+            "previous": self.previous,
+            "digest": self.digest,
+            "event": event,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Report:

@@ -25,6 +25,7 @@ from initgate.cli.feeds import lists_diff, lists_export, lists_fetch, lists_pin,
 from initgate.cli.lint import lists_lint
 from initgate.cli.lists import lists_app
 from initgate.cli.publish import lists_keygen, lists_publish, lists_sign
+from initgate.cli.serve import keys_app, serve
 from initgate.errors import InitgateError
 
 __all__ = ["app", "main"]
@@ -59,8 +60,10 @@ lists_app.command("export")(lists_export)
 app.add_typer(lists_app, name="lists")
 app.add_typer(exceptions_app, name="exceptions")
 app.add_typer(audit_app, name="audit")
+app.add_typer(keys_app, name="keys")
 app.command()(check)
 app.command()(calibrate)
+app.command()(serve)
 app.command()(doctor)
 app.command()(demo)
 

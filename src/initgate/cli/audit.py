@@ -53,7 +53,7 @@ def audit_tail(
         records, counts = sink.last(number), sink.counts()
     if as_json:
         for record in records:
-            print_json(_record_fields(record))
+            print_json(record.fields)
         return
     print_records(records)
     allowed = counts.get("no_match", 0)
@@ -84,19 +84,6 @@ def _record_lines(record: Record) -> tuple[str, ...]:
         f"[dim]{escape(event['endpoint'])}[/]"
     )
     return decided, f"    [dim]{escape(found or event['detail'])}[/]"
-
-
-def _record_fields(record: Record) -> dict[str, object]:
-    try:
-        event: object = record.event
-    except (ValueError, RecursionError):  # changed by somebody: evidence all the same
-        event = record.body
-    return {
-        "sequence": record.sequence,
-        "previous": record.previous,
-        "digest": record.digest,
-        "event": event,
-    }
 
 
 @audit_app.command("verify")
@@ -144,7 +131,7 @@ def audit_export(
     with _audit(config) as sink:
         for record in sink.records():
             head = record.digest
-            lines.append(json.dumps(_record_fields(record)) + "\n")
+            lines.append(json.dumps(record.fields) + "\n")
     if out is None:
         typer.echo("".join(lines), nl=False)
     else:

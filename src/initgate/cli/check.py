@@ -20,7 +20,6 @@ from initgate.cli.console import (
     track_many,
 )
 from initgate.model import Allowed, Context, Decision
-from initgate.policy import Policy
 
 
 def check(files: Files, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -37,36 +36,13 @@ def check(files: Files, config: ConfigOption = None, as_json: JsonOption = False
         is_refused = not isinstance(decision.verdict, Allowed)
         refused += is_refused
         if as_json:
-            print_json(_to_record(file, decision, gate.policy))
+            print_json({"file": str(file)} | gate.policy.explain(decision))
         else:
             OUT.print(_to_line(file, decision))
     if len(files) > 1 and not as_json:
         OUT.print(f"{len(files)} checked, {refused} refused")
     if refused:
         raise typer.Exit(REFUSED)
-
-
-def _to_record(file: Path, decision: Decision, policy: Policy) -> dict[str, object]:
-    return {
-        "file": str(file),
-        "verdict": "allowed" if isinstance(decision.verdict, Allowed) else "refused",
-        "reason": decision.reason.value,
-        "decision_id": decision.verdict.decision_id,
-        "matches": [
-            {
-                "list": match.list,
-                "entry": match.entry,
-                "algorithm": match.algorithm.value,
-                "distance": match.distance,
-                "view": match.view,
-                "action": policy.action_of(match).value,
-                "exception": match.exception or None,
-            }
-            for match in decision.matches
-        ],
-        "detail": decision.detail,
-        "took_ms": round(decision.took_ms, 3),
-    }
 
 
 def _to_line(file: Path, decision: Decision) -> str:

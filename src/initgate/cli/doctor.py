@@ -55,6 +55,7 @@ _EXTRAS = {
     "heif": ("pillow_heif",),
     "lists": ("ijson", "lxml"),
     "trust": ("cryptography", "tuf"),
+    "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
 }
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 

@@ -1,0 +1,75 @@
+"""A request's body arrives whole, in time and within bounds, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from starlette.types import Receive
+
+from initgate.service.problems import Problem
+
+
+class Bodies:
+    """Receives bodies, and bounds what all of them hold together.
+
+    Args:
+        max_bytes: Of one.
+        max_held_bytes: Of all that were begun and are not done with.
+        seconds: Within which one must have arrived.
+    """
+
+    def __init__(self, *, max_bytes: int, max_held_bytes: int, seconds: float) -> None:
+        self._max_bytes = max_bytes
+        self._max_held = max_held_bytes
+        self._seconds = seconds
+        self._held = 0
+
+    @asynccontextmanager
+    async def received(self, headers: Mapping[str, str], receive: Receive) -> AsyncIterator[bytes]:
+        """A body, which counts as held until the block is left.
+
+        Args:
+            headers: The request's, by their names in lower case.
+            receive: ASGI's.
+
+        Raises:
+            Problem: It is too large (413), too slow (408) or cut off (400), or there is no room for
+                it (503).
+        """
+        self._check_length(headers.get("content-length", ""))
+        parts: list[bytes] = []
+        try:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await self._collect(receive, parts)
+            except TimeoutError:
+                detail = f"the body did not arrive within {self._seconds:g} seconds"
+                raise Problem(408, detail, is_unread=True) from None
+            yield b"".join(parts)
+        finally:
+            self._held -= sum(map(len, parts))
+
+    def _check_length(self, told: str) -> None:
+        """Turns away what says itself that it is too large, before a byte is read."""
+        if told.isdecimal() and int(told[:20]) > self._max_bytes:
+            raise self._too_large()
+
+    async def _collect(self, receive: Receive, parts: list[bytes]) -> None:
+        length, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Problem(400, "the body ended early", is_unread=True)
+            chunk, more = message.get("body", b""), message.get("more_body", False)
+            length += len(chunk)
+            if length > self._max_bytes:
+                raise self._too_large()
+            if self._held + len(chunk) > self._max_held:
+                raise Problem(503, "busy", retry_after=1, is_unread=True)
+            self._held += len(chunk)
+            parts.append(chunk)
+
+    def _too_large(self) -> Problem:
+        return Problem(413, f"more than {self._max_bytes} bytes", is_unread=True)
