@@ -1,0 +1,1 @@
+"""The gate over HTTP. The only imports of web frameworks and servers."""
