@@ -218,7 +218,10 @@ def to_png(data: bytes, *, limits: Limits) -> bytes:
             _Budget(limits).spend(opened.width, opened.height)
             upright = ImageOps.exif_transpose(opened)
             if upright.mode in {"I", "F"} or upright.mode.startswith("I;16"):
-                levels, alpha = next(iter(_read_numbers(_array(upright)[:, :, None], 0))).levels, None
+                levels, alpha = (
+                    next(iter(_read_numbers(_array(upright)[:, :, None], 0))).levels,
+                    None,
+                )
             else:
                 levels, alpha = _converted(upright)
     except Exception as error:

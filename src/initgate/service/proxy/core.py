@@ -217,38 +217,36 @@ def read_request(
     )
     route = dialect.route(request.method, path)
     images: dict[Where, Carried] = {}
-    opaque: list[tuple[Where, str]] = []
+    opaque: dict[Where, str] = {}
     references: dict[Where, Reference] = {}
-    changes: dict[Where, Node] = {}
     for where, node in found.walk(body.root):
         match node:
-            case Carried(is_image=True):
-                images[where] = node
+            case Carried(is_image=is_image) if is_image or _is_place(where, route or _UNKNOWN):
+                images[where] = node  # where a picture belongs, anything is taken for one
             case Carried(kind=kind):
-                opaque.append((where, kind))
+                opaque[where] = kind
             case str() if _is_reference(node, where, route or _UNKNOWN) and not known(node):
                 references[where] = Reference(where, node)
+            case _:
+                pass
     if images and route is None and not dialect.takes_unknown:
         raise Unparsable(f"an image on a route that the dialect {dialect.name} does not know")
-    for hint in route.rule(body.root) if route and route.rule else ():
-        match hint.sign:
-            case Sign.DROP:
-                changes[hint.where] = None
-                references.pop(hint.where, None)
-            case Sign.OPAQUE:
-                opaque.append((hint.where, "latents"))
-            case Sign.REFERENCE if known(hint.known_as):
-                references.pop(hint.where, None)
-            case Sign.REFERENCE:
-                references[hint.where] = Reference(hint.where, _text_at(body.root, hint.where))
+    hints = list(route.rule(body.root)) if route and route.rule else []
+    texts = dict(found.walk(body.root)) if hints else {}
+    for hint in hints:
+        references.pop(hint.where, None)  # a rule knows better
+        if hint.sign is Sign.OPAQUE:
+            opaque[hint.where] = "latents"
+        elif hint.sign is Sign.REFERENCE and not known(hint.known_as):
+            references[hint.where] = Reference(hint.where, str(texts.get(hint.where)))
     return Plan(
         request=request,
         body=body,
         route=route or _UNKNOWN,
         images=images,
         references=tuple(references.values()),
-        opaque=tuple(opaque),
-        changes=changes,
+        opaque=tuple(opaque.items()),
+        changes={hint.where: None for hint in hints if hint.sign is Sign.DROP},
     )
 
 
@@ -275,9 +273,14 @@ def _read_outside(request: Request, bounds: Bounds) -> None:
 def _is_reference(text: str, where: Where, route: Route) -> bool:
     if not text.strip():
         return False
-    if any(_fits(where, place) for place in (*route.images, *route.references)):
+    if _is_place(where, route) or any(_fits(where, place) for place in route.references):
         return True
     return not route.may_hold_urls and bool(URL.fullmatch(text))
+
+
+def _is_place(where: Where, route: Route) -> bool:
+    """Whether a picture belongs there."""
+    return any(_fits(where, place) for place in route.images)
 
 
 def _fits(where: Where, place: str) -> bool:
@@ -294,15 +297,12 @@ def _fits_keys(keys: list[str], pattern: list[str]) -> bool:
     return bool(keys) and (first in {"*", keys[0]}) and _fits_keys(keys[1:], rest)
 
 
-def _text_at(root: Node, where: Where) -> str:
-    found_there = (node for place, node in found.walk(root) if place == where)
-    return next((node for node in found_there if isinstance(node, str)), "")
-
-
 def name_place(where: Where) -> str:
     """A place, for the operator. Only names of fields that are short, as a server's are."""
     keys = [str(key) for key in where]
-    return ".".join(key if re.fullmatch(r"[\w\[\] -]{1,40}", key) else "…" for key in keys) or "body"
+    return (
+        ".".join(key if re.fullmatch(r"[\w\[\] -]{1,40}", key) else "…" for key in keys) or "body"
+    )
 
 
 def conclude(
@@ -335,9 +335,7 @@ def conclude(
     data, content_type = found.write(Body(root, plan.body.content_type))
     kept = tuple(one for one in request.headers if one[0] not in _REPLACED)
     typed = (("content-type", content_type),) if content_type else ()
-    return Request(
-        request.method, request.path, request.query, (*kept, *typed), data
-    )
+    return Request(request.method, request.path, request.query, (*kept, *typed), data)
 
 
 def resolved_as(data: bytes, kind: str) -> Carried:

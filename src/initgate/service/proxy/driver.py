@@ -210,9 +210,7 @@ class Proxy:
         context = self._context(plan)
         for where, kind in plan.opaque:
             what = f"{name_place(where)}: {kind}"
-            verdict = await self._pool.run(
-                partial(self._gate.check_encoded, what, context=context)
-            )
+            verdict = await self._pool.run(partial(self._gate.check_encoded, what, context=context))
             if isinstance(verdict, Refused):
                 return verdict
         resolved: dict[Where, Carried] = {}

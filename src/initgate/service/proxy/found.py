@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import operator
 import re
 import zlib
 from collections.abc import Iterator, Mapping
@@ -27,11 +28,12 @@ Where: TypeAlias = tuple[str | int, ...]
 """A place in a request: keys of objects, names of fields with their number, indices of arrays."""
 
 _MAX_INT = 2**64  # seeds are as large
+_BYTE = 256
 _MIN_NUMBERS = 64  # an array of fewer bytes is no picture
 _MAX_NUMBERS = 4096  # an array of more numbers may be pixels or latents
 _JSON_TYPES = re.compile(r"application/(?:[\w.-]+\+)?json|text/json")
 _FORM = "application/x-www-form-urlencoded"
-_CHUNK = 1 << 16
+_MORSEL = 256  # four bytes of zstd can become 128 KiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Form:
 
 
 Node: TypeAlias = (
-    "Document | Form | Carried | str | float | bool | None | list[Node] | dict[str, Node]"
+    "Document | Form | Carried | str | float | bool | list[Node] | dict[str, Node] | None"
 )
 """A part of the tree. A text is words, or it would be :class:`Carried`."""
 
@@ -127,7 +129,7 @@ def read(data: bytes, *, content_type: str = "", encoding: str = "", bounds: Bou
         # Whatever it is called: some servers read JSON without asking for the type.
         is_called_so = bool(_JSON_TYPES.fullmatch(media))
         return Body(
-            Document(reader.read_json(_to_text(data))),
+            reader.read_document(_to_text(data)),
             content_type if is_called_so else "application/json",
         )
     if media == _FORM:
@@ -155,9 +157,7 @@ class _Reader:
         if media not in {"multipart/form-data", "multipart/mixed"}:
             raise Unparsable("a multipart body that is no form")
         self._descend()
-        pieces = multipart.split(
-            data, given.get("boundary", ""), max_parts=self._bounds.max_parts
-        )
+        pieces = multipart.split(data, given.get("boundary", ""), max_parts=self._bounds.max_parts)
         fields = tuple(self._read_piece(piece) for piece in pieces)
         self._depth -= 1
         return Form(fields, multipart=True)
@@ -185,7 +185,9 @@ class _Reader:
                 max_num_fields=self._bounds.max_values,
             )
         except ValueError:
-            raise Unparsable("an urlencoded form that is not UTF-8, or has too many fields") from None
+            raise Unparsable(
+                "an urlencoded form that is not UTF-8, or has too many fields"
+            ) from None
         fields = []
         for name, value in pairs:
             self._read_key(name)
@@ -212,16 +214,22 @@ class _Reader:
         carried = look(text)
         return text if carried is None else self._count(carried)
 
+    def read_document(self, text: str) -> Document:
+        try:
+            return Document(self._read_json(text))
+        except json.JSONDecodeError:
+            raise Unparsable("JSON that is malformed") from None
+
     def _read_nested(self, text: str) -> Node:
         try:
-            value = self.read_json(text)
+            value = self._read_json(text)
         except json.JSONDecodeError:  # words that begin with a bracket, as prompts do
             look("\n" + text)
             return text
         is_words = not any(isinstance(one, Carried) for _, one in walk(value))
         return Document(value, text if is_words else None)
 
-    def read_json(self, text: str) -> Node:
+    def _read_json(self, text: str) -> Node:
         commas = text.count(",") + text.count("[") + text.count("{")
         if commas > self._bounds.max_values:
             raise Unparsable(f"JSON with more than {self._bounds.max_values} values")
@@ -250,7 +258,9 @@ class _Reader:
                 return value  # type: ignore[no-any-return]  # numbers, true, false and null
 
     def _read_array(self, values: list[Any]) -> Node:
-        if len(values) >= _MIN_NUMBERS and all(type(one) is int and 0 <= one < 256 for one in values):
+        if len(values) >= _MIN_NUMBERS and all(
+            type(one) is int and 0 <= one < _BYTE for one in values
+        ):
             data = bytes(values)
             if kind := image_kind(data):
                 return self._count(Carried(data, kind, Spelling.NUMBERS))
@@ -343,15 +353,19 @@ def _unbrotli(data: bytes, most: int) -> bytes:
 def _unzstd(data: bytes, most: int) -> bytes:
     import zstandard  # noqa: PLC0415  # for few clients
 
+    unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
     unpacked = bytearray()
     try:
-        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(data) as reader:
-            while chunk := reader.read(_CHUNK):
-                unpacked += chunk
-                if len(unpacked) > most:
-                    raise Unparsable(f"a body of more than {most} bytes")
+        for start in range(0, len(data), _MORSEL):
+            if unpacker.eof:
+                raise Unparsable("a compressed body that goes on")
+            unpacked += unpacker.decompress(data[start : start + _MORSEL])
+            if len(unpacked) > most:
+                raise Unparsable(f"a body of more than {most} bytes")
     except zstandard.ZstdError:
         raise Unparsable("a broken compressed body") from None
+    if not unpacker.eof or unpacker.unused_data:
+        raise Unparsable("a compressed body that is cut off or goes on")
     return bytes(unpacked)
 
 
@@ -407,21 +421,20 @@ def walk(node: Node, where: Where = ()) -> Iterator[tuple[Where, Node]]:
     """Every node below and with this one, outer ones first."""
     yield where, node
     match node:
-        case Document(value=value) if isinstance(value, dict | list):
-            # A document is at the place of its value: only the latter's children are walked.
-            for key, one in value.items() if isinstance(value, dict) else enumerate(value):
-                yield from walk(one, (*where, key))
         case Document(value=value):
-            yield where, value
+            # A document stands at the place of its value, which counts if both are asked for.
+            yield from walk(value, where)
         case Form(fields=fields):
-            for key, field in _numbered(fields):
-                yield from walk(field.value, (*where, *key))
+            for steps, field in _numbered(fields):
+                yield from walk(field.value, (*where, *steps))
         case dict():
             for name, one in node.items():
                 yield from walk(one, (*where, name))
         case list():
             for number, one in enumerate(node):
                 yield from walk(one, (*where, number))
+        case _:
+            pass
 
 
 def _numbered(fields: tuple[Field, ...]) -> Iterator[tuple[tuple[str, int], Field]]:
@@ -434,7 +447,7 @@ def _numbered(fields: tuple[Field, ...]) -> Iterator[tuple[tuple[str, int], Fiel
 
 def change(node: Node, changes: Mapping[Where, Node], where: Where = ()) -> Node:
     """The tree with other nodes in some places."""
-    if where in changes:
+    if where in changes and not isinstance(node, Document):
         return changes[where]
     match node:
         case Document(value=value):
@@ -447,17 +460,13 @@ def change(node: Node, changes: Mapping[Where, Node], where: Where = ()) -> Node
             )
             return replace(node, fields=made)
         case dict():
-            return _kept(node, {k: change(v, changes, (*where, k)) for k, v in node.items()})
+            changed_keys = {key: change(one, changes, (*where, key)) for key, one in node.items()}
+            return node if all(changed_keys[key] is node[key] for key in node) else changed_keys
         case list():
-            return _kept(node, [change(v, changes, (*where, k)) for k, v in enumerate(node)])
+            items = [change(one, changes, (*where, key)) for key, one in enumerate(node)]
+            return node if all(map(operator.is_, items, node)) else items
         case _:
             return node
-
-
-def _kept(old: Any, new: Any) -> Any:
-    """The old one, if nothing in it was exchanged."""
-    pairs = zip(old.values(), new.values(), strict=True) if isinstance(old, dict) else zip(old, new, strict=True)
-    return old if all(a is b for a, b in pairs) else new
 
 
 # ── Writing ───────────────────────────────────────────────────────────────────────────────────

@@ -36,7 +36,10 @@ _SIGNATURES: tuple[tuple[str, bytes], ...] = (
     ("pnm", rb"P[1-7FfHh](?:\s|#)[\s#0-9A-Z.-]"),
     ("xpm", rb"/\* XPM \*/|! XPM2"),
     ("xbm", rb"\s*#define\s+\w+_width\s"),
-    ("svg", rb"\s*(?:<\?xml.{0,900}?)?(?:<!--.{0,900}?-->\s*)*(?:<!DOCTYPE\s+svg|<(?:\w+:)?svg[\s>])"),
+    (
+        "svg",
+        rb"\s*(?:<\?xml.{0,900}?)?(?:<!--.{0,900}?-->\s*)*(?:<!DOCTYPE\s+svg|<(?:\w+:)?svg[\s>])",
+    ),
     ("postscript", rb"%!PS|\xc5\xd0\xd3\xc6"),
     ("pdf", rb"%PDF-"),
     ("sgi", rb"\x01\xda[\x00\x01][\x01\x02]"),

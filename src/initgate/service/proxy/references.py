@@ -33,7 +33,7 @@ class Uploads:
 
     def add(self, ids: Iterable[str]) -> None:
         """Remembers ids."""
-        for one in ids:
+        for one in filter(None, ids):
             self._ids[one] = None
             self._ids.move_to_end(one)
         while len(self._ids) > self._most:
@@ -43,7 +43,7 @@ class Uploads:
         return one in self._ids
 
 
-class Unfetched(Exception):  # noqa: N818  # named by what happened
+class Unfetched(Exception):
     """A URL's bytes were not had. The message is for the operator and does not hold the URL."""
 
 

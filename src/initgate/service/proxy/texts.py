@@ -26,11 +26,11 @@ MIN_OPAQUE = 512
 # Base64 is wrapped at 64 or 76 characters. Words are shorter, and a prompt is made of words.
 _MIN_LINE = 24
 
-_DATA_URL = re.compile(r"\s*(data:[^,]{0,200},)", re.IGNORECASE)
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}")
 # After so many commas, only the last may begin something.
 _MAX_COMMAS = 64
 
+_DATA_URL = re.compile(r"\s*(data:[^,]{0,200},)", re.IGNORECASE)
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}")
 _HEX = re.compile(r"(?:0[xX])?((?:[0-9a-fA-F]{2})+)")
 _TO_STANDARD = str.maketrans("-_", "+/")
 _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]+")
@@ -40,16 +40,13 @@ _HIDDEN_BASE64 = re.compile(
     r"(?:/9j/[2w4567/]|iVBORw0KGg|R0lGOD[dl]h|UklGR.{6}XRUJQ|SUkqA|TU0AK"
     r"|A.{4}[GWm2]Z0eX|Qk.{17}[MQo04As8]AAA).{64}"
 )
-_HIDDEN# After so many commas, only the last may begin something.
-_MAX_COMMAS = 64
-
-_HEX = re.compile(
+_HIDDEN_HEX = re.compile(
     r"(?:ffd8ff[def]|89504e470d0a1a0a|4749463839|4749463837|52494646.{8}57454250)[0-9a-f]{100}",
     re.IGNORECASE,
 )
 
 
-class Unparsable(ValueError):  # noqa: N818  # named by what happened, as all exceptions here
+class Unparsable(ValueError):
     """A request that two parsers could read in two ways. It is refused, not forwarded.
 
     The message is for the operator and holds nothing of what was sent but names of fields.

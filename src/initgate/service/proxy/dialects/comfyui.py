@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from initgate.service.proxy.core import URL, Dialect, Hint, Request, Response, Route, Sign
 from initgate.service.proxy.dialects.answers import to_message, to_response
 from initgate.service.proxy.dialects.gradio import PATH
-from initgate.service.proxy.found import Node, Where, walk
+from initgate.service.proxy.found import Document, Node, Where, walk
 
 # Nodes that bring latents in: there are no pixels to look at.
 _LATENTS = {"LoadLatent", "LoadTrainingDataset"}
@@ -34,6 +34,7 @@ _MEDIA_FILE = re.compile(
 _MODEL_FILE = re.compile(
     r"[^\n]{1,400}\.(?:safetensors|ckpt|pth?|bin|gguf|onnx|sft|ya?ml)", re.IGNORECASE
 )
+_ANNOTATED_FILE = re.compile(r"[^\n]{1,400} ?\[(?:input|output|temp)\]")
 _ANNOTATED = re.compile(r"(.*?)(?: ?\[(input|output|temp)\])?", re.DOTALL)
 
 
@@ -91,22 +92,14 @@ def _to_object(answer: bytes) -> dict[str, object]:
 def _original_hints(root: Node) -> Iterator[Hint]:
     """A mask is merged into a picture, which must be one that passed."""
     for where, node in walk(root):
-        if where[:1] == ("original_ref",) and isinstance(node, dict):
-            yield from ()
-        if where[:1] == ("original_ref",) and where[-1:] == ("filename",):
-            siblings = _siblings(root, where)
-            known_as = _identify(
-                str(node), str(siblings.get("subfolder") or ""), str(siblings.get("type") or "")
-            )
-            yield Hint(where, Sign.REFERENCE, known_as)
-
-
-def _siblings(root: Node, where: Where) -> dict[str, Node]:
-    return {
-        str(place[-1]): node
-        for place, node in walk(root)
-        if place and place[:-1] == where[:-1] and isinstance(node, str)
-    }
+        if where[:1] != ("original_ref",):
+            continue
+        value = node.value if isinstance(node, Document) else node
+        if isinstance(value, dict):
+            name, *rest = (value.get(key) or "" for key in ("filename", "subfolder", "type"))
+            yield Hint((*where, "filename"), Sign.REFERENCE, _identify(str(name), *map(str, rest)))
+        elif isinstance(value, str) and len(where) == 2:  # noqa: PLR2004  # the field itself
+            yield Hint(where, Sign.REFERENCE, _identify(value))
 
 
 def _graph_hints(root: Node) -> Iterator[Hint]:
@@ -134,16 +127,11 @@ def _is_file(kind: str, key: str, value: str) -> bool:
     """Whether an input names something that would be loaded."""
     if _MODEL_FILE.fullmatch(value) and not PATH.fullmatch(value):
         return False
-    return bool(
-        (_LOADER.search(kind) and key.lower() in _LOADED)
-        or _MEDIA_FILE.fullmatch(value)
-        or re.search(r"\[(?:input|output|temp)\]\Z", value)
-        or value.startswith("blake3:")
-        or _FOLDER_INPUT.fullmatch(key)
-        or PATH.fullmatch(value)
-        or URL.fullmatch(value)
-        or value.startswith("..")
-    )
+    if _LOADER.search(kind) and key.lower() in _LOADED:
+        return True
+    if _FOLDER_INPUT.fullmatch(key) or value.startswith(("blake3:", "..")):
+        return True
+    return any(form.fullmatch(value) for form in (_MEDIA_FILE, _ANNOTATED_FILE, PATH, URL))
 
 
 COMFYUI = Dialect(
@@ -154,7 +142,15 @@ COMFYUI = Dialect(
         Route(
             r"/assets(?:/[\w-]+)*",
             methods=("POST", "PUT", "PATCH"),
-            references=("hash", "hash.*", "preview_id", "preview_id.*", "path", "file_path", "**.path"),
+            references=(
+                "hash",
+                "hash.*",
+                "preview_id",
+                "preview_id.*",
+                "path",
+                "file_path",
+                "**.path",
+            ),
             learn=_learn_asset,
         ),
         Route(r"/etn/image/[^/]+", methods=("PUT", "POST"), learn=_learn_cached),

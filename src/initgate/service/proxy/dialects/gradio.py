@@ -6,9 +6,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 
-from initgate.service.proxy.core import Dialect, Hint, Request, Route, Sign
+from initgate.service.proxy.core import Dialect, Hint, Request, Response, Route, Sign
 from initgate.service.proxy.dialects.answers import to_message, to_response
-from initgate.service.proxy.core import Response
 from initgate.service.proxy.found import Node, Where, walk
 from initgate.service.proxy.texts import Carried
 
@@ -45,8 +44,8 @@ def _file_hints(node: dict[str, Node], where: Where) -> Iterator[Hint]:
         if node.get("url") is not None:  # where the browser shows it from; the path is what counts
             yield Hint((*where, "url"), Sign.DROP)
     elif isinstance(name, str) and name and not isinstance(node.get("data"), Carried):
-        if node.get("is_file") or PATH.fullmatch(name):  # Gradio 3
-            yield Hint((*where, "name"), Sign.REFERENCE, name)
+        is_file = node.get("is_file") or PATH.fullmatch(name)
+        yield from [Hint((*where, "name"), Sign.REFERENCE, name)] * bool(is_file)  # Gradio 3
 
 
 _CALL = r"/(?:queue/(?:join|data|push)|run/[^/]+|api/[^/]+|call/(?:v2/)?[^/]+|component_server)"
