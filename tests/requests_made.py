@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import json
 import textwrap
 import zlib
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from PIL import Image
+import numpy as np
 from samples import photo
 
 from initgate.image import encode
@@ -25,16 +25,12 @@ BOUNDARY = "boundary-of-a-test"
 @cache
 def file_of(name: str, file_format: str = "JPEG", *, most: int = 384) -> bytes:
     """A sample photo, small, as a file."""
-    import numpy as np  # noqa: PLC0415  # by tests that have it anyway
-
     return encode(np.asarray(photo(name, most)), file_format)
 
 
-def animation_of(*names: str) -> bytes:
+def animation_of(*names: str, side: int = 64) -> bytes:
     """Sample photos as the frames of a GIF."""
-    import io  # noqa: PLC0415
-
-    frames = [photo(name, 256).resize((256, 256)) for name in names]
+    frames = [photo(name, side).resize((side, side)) for name in names]
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
     return buffer.getvalue()
@@ -63,8 +59,9 @@ SPELLINGS: dict[str, Callable[[bytes], str]] = {
     "data url of text": lambda data: f"data:text/plain;charset=utf-8;base64,{_base64(data)}",
     "data url without type": lambda data: f"data:;base64,{_without_padding(data)}",
     "data url, percent-encoded": lambda data: f"data:image/png,{quote(data)}",
-    "data url, base64 percent-encoded": lambda data: "data:image/png;base64,"
-    + quote(_base64(data), safe=""),
+    "data url, base64 percent-encoded": lambda data: (
+        "data:image/png;base64," + quote(_base64(data), safe="")
+    ),
     "hex": lambda data: data.hex(),
     "hex in capitals": lambda data: "0x" + data.hex().upper(),
     "hex in lines": lambda data: "\n".join(textwrap.wrap(data.hex(), 64)),
@@ -110,9 +107,7 @@ def json_request(path: str, value: Any, **more: Any) -> Request:
     return request(path, json.dumps(value).encode(), "application/json", **more)
 
 
-def part(
-    name: str, content: bytes, filename: str | None = None, content_type: str = ""
-) -> bytes:
+def part(name: str, content: bytes, filename: str | None = None, content_type: str = "") -> bytes:
     named = "" if filename is None else f'; filename="{filename}"'
     typed = f"Content-Type: {content_type}\r\n" if content_type else ""
     head = f'Content-Disposition: form-data; name="{name}"{named}\r\n{typed}\r\n'
@@ -159,8 +154,3 @@ COMPRESSIONS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "gzip twice": ("gzip, gzip", lambda data: gzip.compress(gzip.compress(data))),
     "br in gzip": ("br, gzip", lambda data: gzip.compress(_brotli(data))),
 }
-
-
-def opened(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")

@@ -134,9 +134,7 @@ def test_a_body_that_is_base64_alone_is_a_picture() -> None:
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", URLENCODED, "image/png", JSON])
 def test_json_is_read_under_every_type(content_type: str) -> None:
-    body = read_body(
-        json.dumps({"a": base64.b64encode(PICTURE).decode()}).encode(), content_type
-    )
+    body = read_body(json.dumps({"a": base64.b64encode(PICTURE).decode()}).encode(), content_type)
     assert pictures(body) == {("a",): PICTURE}
     assert write(body)[1] == JSON
 
@@ -284,12 +282,14 @@ PLAIN = part("a", b"1")
         multipart(PLAIN + f"\r\n--{BOUNDARY}x\r\nb".encode()),
         multipart(b"no headers"),
         multipart(b"\r\nno disposition"),
-        multipart(PLAIN.replace(b"\r\n\r\n", b'\r\nContent-Disposition: form-data; name="b"\r\n\r\n')),
+        multipart(
+            PLAIN.replace(b"\r\n\r\n", b'\r\nContent-Disposition: form-data; name="b"\r\n\r\n')
+        ),
         multipart(b'Content-Disposition: form-data; name="a"; name="b"\r\n\r\n1'),
         multipart(b'Content-Disposition: form-data; name="a\\"; x="b"\r\n\r\n1'),
         multipart(b"Content-Disposition: form-data; name=\"a\"; filename*=latin1''x\r\n\r\n1"),
         multipart(
-            b"Content-Disposition: form-data; name=\"a\"; filename=\"b\"; filename*=utf-8''c\r\n\r\n1"
+            b'Content-Disposition: form-data; name="a"; filename="b"; filename*=utf-8\'\'c\r\n\r\n1'
         ),
         multipart(b'Content-Disposition: form-data; name="a"\r\n folded: x\r\n\r\n1'),
         multipart(
@@ -399,14 +399,18 @@ def test_a_form_is_written_with_another_boundary() -> None:
     assert content_type.removeprefix("multipart/form-data; boundary=").encode() in data
 
 
-@pytest.mark.parametrize("name", ["plain.png", "sp ace.png", "a;b.png", "\u00fc\u96e8.png", "100%25.png"])
+@pytest.mark.parametrize(
+    "name", ["plain.png", "sp ace.png", "a;b.png", "\u00fc\u96e8.png", "100%25.png"]
+)
 def test_names_of_files_stay(name: str) -> None:
     body = read_body(multipart(part("a", PICTURE, name)), FORM)
     assert f'filename="{name}"'.encode() in write(body)[0]
 
 
 def test_an_extended_file_name_is_written_plainly() -> None:
-    data = b"Content-Disposition: form-data; name=\"a\"; filename*=utf-8''%C3%BC.png\r\n\r\n" + PICTURE
+    data = (
+        b"Content-Disposition: form-data; name=\"a\"; filename*=utf-8''%C3%BC.png\r\n\r\n" + PICTURE
+    )
     assert 'filename="\u00fc.png"'.encode() in write(read_body(multipart(data), FORM))[0]
 
 
