@@ -293,7 +293,8 @@ PLAIN = part("a", b"1")
         ),
         multipart(b'Content-Disposition: form-data; name="a"\r\n folded: x\r\n\r\n1'),
         multipart(
-            b'Content-Disposition: form-data; name="a"\r\nContent-Transfer-Encoding: base64\r\n\r\nYQ'
+            b'Content-Disposition: form-data; name="a"\r\n'
+            b"Content-Transfer-Encoding: base64\r\n\r\nYQ"
         ),
         multipart(b'Content-Disposition: form-data; name="a"\r\nContent-Encoding: gzip\r\n\r\nYQ'),
         multipart(part("_charset_", b"utf-16")),
@@ -444,13 +445,13 @@ VALUES = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
         st.dictionaries(TEXTS, inner, max_size=4),
-        inner.map(lambda value: json.dumps(value)),
+        inner.map(json.dumps),
     ),
     max_leaves=8,
 )
 PARTS = st.lists(
     st.builds(
-        lambda name, content: part(name, content),
+        part,
         st.sampled_from(["a", "b", "image[]"]),
         st.one_of(st.binary(max_size=200), TEXTS.map(lambda text: text.encode("utf-8", "replace"))),
     ),

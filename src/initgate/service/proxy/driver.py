@@ -190,6 +190,14 @@ class Proxy:
         return bytes(body)
 
     async def _decide(self, asked: Request) -> _Passed | Refused:
+        try:
+            return await self._look(asked)
+        except Busy:
+            raise
+        except Exception as error:  # noqa: BLE001  # the broad net: whatever failed, it refuses
+            return await self._refuse(f"fault: {type(error).__name__}")
+
+    async def _look(self, asked: Request) -> _Passed | Refused:
         """Has everything in a request looked at.
 
         Raises:
