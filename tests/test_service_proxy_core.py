@@ -63,9 +63,7 @@ def is_forwarded_unseen(dialect: str, asked: Request) -> bool:
     return not (is_looked_at or plan.references or plan.opaque)
 
 
-def forward(
-    dialect: str, asked: Request, *, canonical: Canonical = Canonical.NONE, **resolved: Any
-) -> Request:
+def forward(dialect: str, asked: Request, *, canonical: Canonical = Canonical.NONE) -> Request:
     """What is forwarded if everything is allowed."""
     plan = read_by(dialect, asked)
     assert not plan.references
@@ -73,7 +71,7 @@ def forward(
     return conclude(
         plan,
         verdicts=dict.fromkeys(plan.images, Allowed("1")),
-        resolved=resolved,
+        resolved={},
         rewrite=rewriter(canonical, limits=Limits()),
     )
 

@@ -27,6 +27,7 @@ websockets = pytest.importorskip("websockets")
 
 from upstreams import Upstream, serving  # noqa: E402  # after what it needs
 from websockets.sync.client import connect  # noqa: E402
+from websockets.typing import Subprotocol  # noqa: E402
 
 from initgate.service.pool import Busy, Pool  # noqa: E402
 from initgate.service.proxy.dialects import DIALECTS  # noqa: E402
@@ -69,10 +70,10 @@ def walled(
 
 
 @pytest.fixture(scope="module")
-def walls(sample_gate: Gate) -> Iterator[dict[str, Wall]]:
+def walls(quick_gate: Gate) -> Iterator[dict[str, Wall]]:
     with ExitStack() as stack:
         yield {
-            name: stack.enter_context(walled(sample_gate, name))
+            name: stack.enter_context(walled(quick_gate, name))
             for name in ("generic", "a1111", "comfyui", "openai")
         }
 
@@ -179,14 +180,14 @@ def test_a_body_that_expects_to_be_asked_for_is_asked_for(wall: Wall) -> None:
     assert got.header("expect") is None
 
 
-def test_a_body_that_is_too_long_is_refused_before_all_of_it_came(sample_gate: Gate) -> None:
-    with walled(sample_gate, "generic", bounds=Bounds(max_bytes=1000)) as wall:
+def test_a_body_that_is_too_long_is_refused_before_all_of_it_came(quick_gate: Gate) -> None:
+    with walled(quick_gate, "generic", bounds=Bounds(max_bytes=1000)) as wall:
         assert httpx.post(f"{wall.url}/a", content=b"a" * 100_000).status_code == 400
         assert wall.upstream.got == []
 
 
-def test_a_client_that_is_too_slow_is_cut_off(sample_gate: Gate) -> None:
-    with walled(sample_gate, "generic", receive_s=0.2) as wall:
+def test_a_client_that_is_too_slow_is_cut_off(quick_gate: Gate) -> None:
+    with walled(quick_gate, "generic", receive_s=0.2) as wall:
         host, port = wall.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=10) as client:
             client.sendall(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx")
@@ -235,10 +236,10 @@ def test_events_pass_as_they_come(wall: Wall) -> None:
     assert max(ages) < 0.15
 
 
-def test_a_server_that_is_down_is_no_refusal(sample_gate: Gate) -> None:
+def test_a_server_that_is_down_is_no_refusal(quick_gate: Gate) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         gone = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    with walled(sample_gate, "openai", upstream=gone) as wall:
+    with walled(quick_gate, "openai", upstream=gone) as wall:
         recorded = len(list(wall.gate.journal.sink.records()))
         answer = httpx.post(f"{wall.url}/v1/images/edits", json={"prompt": "a"})
         assert answer.status_code == 502
@@ -246,8 +247,8 @@ def test_a_server_that_is_down_is_no_refusal(sample_gate: Gate) -> None:
         assert len(list(wall.gate.journal.sink.records())) == recorded
 
 
-def test_a_full_gate_refuses_for_now_and_lets_nothing_pass(sample_gate: Gate) -> None:
-    with walled(sample_gate, "generic", workers=1, waiting=0) as wall:
+def test_a_full_gate_refuses_for_now_and_lets_nothing_pass(quick_gate: Gate) -> None:
+    with walled(quick_gate, "generic", workers=1, waiting=0) as wall:
         statuses: list[int] = []
 
         def ask() -> None:
@@ -290,7 +291,7 @@ def ws(wall: Wall, path: str) -> str:
 
 def test_a_socket_passes_both_ways(walls: dict[str, Wall]) -> None:
     wall = walls["comfyui"]
-    with connect(ws(wall, "/ws?clientId=1"), subprotocols=["a"], proxy=None) as client:
+    with connect(ws(wall, "/ws?clientId=1"), subprotocols=[Subprotocol("a")], proxy=None) as client:
         assert client.subprotocol == "a"
         assert json.loads(client.recv()) == {"hello": True}
         client.send('{"type": "feature_flags"}')
@@ -350,17 +351,17 @@ def serve_other(request: Any) -> Any:
     return answer_with(OTHER)
 
 
-def test_a_url_can_be_resolved_and_its_bytes_are_forwarded(sample_gate: Gate) -> None:
+def test_a_url_can_be_resolved_and_its_bytes_are_forwarded(quick_gate: Gate) -> None:
     body = {"init_images": ["https://img.example.org/a.png"]}
-    with walled(sample_gate, "a1111", fetcher=fetcher(serve_other)) as wall:
+    with walled(quick_gate, "a1111", fetcher=fetcher(serve_other)) as wall:
         assert httpx.post(f"{wall.url}/sdapi/v1/img2img", json=body).status_code == 200
         assert arrived(wall) == [OTHER]
 
 
-def test_a_listed_picture_behind_a_url_does_not_arrive(sample_gate: Gate) -> None:
+def test_a_listed_picture_behind_a_url_does_not_arrive(quick_gate: Gate) -> None:
     body = {"init_images": ["https://img.example.org/a.png"]}
     listed = fetcher(lambda _: answer_with(LISTED))
-    with walled(sample_gate, "a1111", fetcher=listed) as wall:
+    with walled(quick_gate, "a1111", fetcher=listed) as wall:
         assert httpx.post(f"{wall.url}/sdapi/v1/img2img", json=body).status_code == 403
         assert wall.last_reason() == Reason.MATCH
         assert wall.upstream.got == []
@@ -388,10 +389,21 @@ async def test_only_allowed_hosts_are_asked(url: str) -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        "127.0.0.1", "10.1.2.3", "169.254.169.254", "192.168.0.1", "100.64.0.1", "0.0.0.0",
-        "::1", "fe80::1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "224.0.0.1",
+        "127.0.0.1",
+        "10.1.2.3",
+        "169.254.169.254",
+        "192.168.0.1",
+        "100.64.0.1",
+        "0.0.0.0",  # noqa: S104  # nothing is bound
+        "::1",
+        "fe80::1",
+        "fd00::1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::a00:1",
+        "2002:a00:1::",
+        "224.0.0.1",
     ],
-)  # fmt: skip
+)
 @pytest.mark.anyio
 async def test_a_private_address_is_not_asked(address: str) -> None:
     made = fetcher(serve_other, addresses=("93.184.216.34", address))
@@ -411,8 +423,8 @@ async def test_redirects_and_long_answers_are_not_taken() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_full_pool_says_so(sample_gate: Gate) -> None:
-    pool = Pool(sample_gate, workers=1, waiting=0)
+async def test_a_full_pool_says_so(quick_gate: Gate) -> None:
+    pool = Pool(quick_gate, workers=1, waiting=0)
     release = threading.Event()
     first = asyncio.create_task(pool.run(release.wait))
     await asyncio.sleep(0)

@@ -51,7 +51,6 @@ class Upstream:
             routes=[
                 Route("/events", self._events),
                 Route("/upload/image", self._upload, methods=["POST"]),
-                Route("/slow", self._slow),
                 WebSocketRoute("/queue/join", self._socket),
                 WebSocketRoute("/ws", self._socket),
                 Route("/{path:path}", self._any, methods=["GET", "POST", "PUT", "DELETE"]),
@@ -90,7 +89,7 @@ class Upstream:
         await self._keep(request)
         return JSONResponse({"name": "up.png", "subfolder": "", "type": "input"})
 
-    async def _events(self, request: Request) -> Response:
+    async def _events(self, _: Request) -> Response:
         async def events() -> AsyncIterator[str]:
             for number in range(3):
                 yield f"data: {time.monotonic()}\n\n"
@@ -98,10 +97,6 @@ class Upstream:
                     await asyncio.sleep(0.2)
 
         return StreamingResponse(events(), media_type="text/event-stream")
-
-    async def _slow(self, request: Request) -> Response:
-        await asyncio.sleep(0.3)
-        return Response("slow")
 
     async def _socket(self, socket: WebSocket) -> None:
         await socket.accept(

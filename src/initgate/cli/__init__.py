@@ -22,6 +22,7 @@ from initgate.cli.demo import demo
 from initgate.cli.doctor import doctor
 from initgate.cli.lint import lists_lint
 from initgate.cli.lists import lists_app
+from initgate.cli.proxy import proxy
 from initgate.errors import InitgateError
 
 __all__ = ["app", "main"]
@@ -49,6 +50,7 @@ app.add_typer(lists_app, name="lists")
 app.add_typer(audit_app, name="audit")
 app.command()(check)
 app.command()(calibrate)
+app.command()(proxy)
 app.command()(doctor)
 app.command()(demo)
 

@@ -321,8 +321,12 @@ class Proxy:
         opening = Request(
             "GET", _raw_path(scope), scope["query_string"].decode("latin-1"), _headers(scope)
         )
-        if isinstance(await self._decide(opening), Refused):
-            await incoming.close(_POLICY_VIOLATION)
+        try:
+            if isinstance(await self._decide(opening), Refused):
+                await incoming.close(_POLICY_VIOLATION)
+                return
+        except Busy:
+            await incoming.close(_TRY_LATER)
             return
         url = str(self._url(opening)).replace("http", "ws", 1)
         offered = [Subprotocol(one) for one in scope.get("subprotocols", [])]
