@@ -8,7 +8,7 @@ import pytest
 from samples import CONFIG, ROOT
 
 from initgate import Action, Algorithm, ConfigError, Settings, load_settings
-from initgate.config import find_config
+from initgate.config import find_config, with_proxy
 from initgate.image import Limits
 from initgate.lists import Format
 from initgate.policy import Encoded, Fallback, ListPolicy
@@ -51,9 +51,9 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
         if line.startswith("# ")
         and " = " in line
         # which have no default that could be spelt out
-        and not any(key in line for key in ("subject_key", "flag_threshold"))
+        and not any(key in line for key in ("subject_key", "flag_threshold", "upstream"))
     ]
-    assert len(explicit) == 17
+    assert len(explicit) == 29
     head = lines.index("[[lists]]")
     mixed = "\n".join(
         line.removeprefix("# ") if line.removeprefix("# ") in explicit else line
@@ -65,6 +65,7 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
         one.file_format for one in shipped.lists
     ]
     assert (spelt_out.gate, spelt_out.log) == (shipped.gate, shipped.log)
+    assert spelt_out.proxy == shipped.proxy
     assert spelt_out.audit.record_allowed == shipped.audit.record_allowed
 
 
@@ -443,3 +444,35 @@ def test_what_decides_changes_the_digest(write: Write, more: str) -> None:
 )
 def test_places_and_secrets_do_not_change_the_digest(write: Write, more: str) -> None:
     assert digest(write, ONE_LIST + more) == digest(write, ONE_LIST)
+
+
+# ── The proxy ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'upstream = "127.0.0.1:7860"',
+        'upstream = "ftp://127.0.0.1"',
+        'upstream = "http://127.0.0.1/?a=1"',
+        'dialect = "klingon"',
+        'references = "resolve"',
+        'canonical = "some"',
+        "port = 0",
+    ],
+)
+def test_a_proxy_setting_that_cannot_be_is_named(write: Write, line: str) -> None:
+    said = problem(write(f"{ONE_LIST}\n[proxy]\n{line}\n"))
+    assert line.partition(" ")[0] in said
+
+
+def test_the_command_line_changes_the_proxy(write: Write) -> None:
+    settings = load_settings(write(ONE_LIST + '\n[proxy]\ndialect = "a1111"\n'))
+    changed = with_proxy(settings, upstream="http://127.0.0.1:1", dialect=None, port=9)
+    assert (changed.proxy.upstream, changed.proxy.dialect, changed.proxy.port) == (
+        "http://127.0.0.1:1",
+        "a1111",
+        9,
+    )
+    with pytest.raises(ConfigError, match="upstream"):
+        with_proxy(settings, upstream="nowhere")

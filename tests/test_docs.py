@@ -20,7 +20,14 @@ from samples import CONFIG, ROOT
 import initgate
 from initgate import Algorithm, Reason, load_settings
 from initgate.cli import app
-from initgate.config import VIEW_FAMILIES, AuditSettings, GateSettings, ListSettings, LogSettings
+from initgate.config import (
+    VIEW_FAMILIES,
+    AuditSettings,
+    GateSettings,
+    ListSettings,
+    LogSettings,
+    ProxySettings,
+)
 from initgate.errors import InitImageRefused
 from initgate.image import encode
 from initgate.lint import Flaw
@@ -41,6 +48,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "gate": GateSettings,
     "audit": AuditSettings,
     "log": LogSettings,
+    "proxy": ProxySettings,
 }
 KEYS = [(table, key) for table, model in TABLES.items() for key in model.model_fields]
 
@@ -53,6 +61,7 @@ SPOKEN_DEFAULTS = {
     "lists.flag_threshold": "none",
     "lists.max_age": "`never`",
     "audit.subject_key": "random",
+    "proxy.upstream": "none",
 }
 
 
