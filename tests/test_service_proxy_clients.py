@@ -23,9 +23,9 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
 
-from upstreams import Upstream, serving  # noqa: E402  # after what it needs
+from upstreams import Upstream, serving  # after what it needs
 
-from initgate.service.proxy.run import make_proxy  # noqa: E402
+from initgate.service.proxy.run import make_proxy
 
 pytestmark = pytest.mark.filterwarnings("default")  # theirs are not ours
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from typing import TypeAlias
 from urllib.parse import unquote
 
@@ -30,6 +31,7 @@ _WITHOUT_BODY = {"GET", "HEAD", "OPTIONS"}
 _REPLACED = {"content-length", "content-type", "content-encoding", "transfer-encoding", "expect"}
 _SINGLE = ("content-type", "content-encoding", "content-length", "transfer-encoding", "host")
 URL = re.compile(r"\s*[a-z][a-z0-9+.-]{1,20}:(?://|\\\\)\S+\s*|\s*//[\w.-]+/\S+\s*", re.IGNORECASE)
+_SEPARATOR = "\x1f"  # of keys, where places are compared
 _ODD_PATH = re.compile(r"//|\\|(?:^|/)\.{1,2}(?:/|$)|[\x00-\x1f\x7f]")
 
 
@@ -208,14 +210,15 @@ def read_request(
         Unparsable: Two parsers could read it in two ways.
     """
     path = _read_path(request)
-    _read_outside(request, bounds)
+    route = dialect.route(request.method, path)
+    may_name = (route is not None or dialect.takes_unknown) and not (route and route.may_hold_urls)
+    _read_outside(request, bounds, may_name=may_name)
     body = found.read(
         request.body,
         content_type=request.header("content-type"),
         encoding=request.header("content-encoding"),
         bounds=bounds,
     )
-    route = dialect.route(request.method, path)
     images: dict[Where, Carried] = {}
     opaque: dict[Where, str] = {}
     references: dict[Where, Reference] = {}
@@ -260,41 +263,44 @@ def _read_path(request: Request) -> str:
     return path
 
 
-def _read_outside(request: Request, bounds: Bounds) -> None:
+def _read_outside(request: Request, bounds: Bounds, *, may_name: bool) -> None:
     """A picture in the path, the query or a header is nothing that a client does."""
     texts = [*unquote(request.path).split("/"), *(value for _, value in request.headers)]
-    nodes: list[Node] = [found.read_text(text, bounds=bounds) for text in texts]
-    nodes += [one.value for one in found.read_query(request.query, bounds=bounds).fields]
-    for root in nodes:
+    asked = [one.value for one in found.read_query(request.query, bounds=bounds).fields]
+    for root in [*(found.read_text(text, bounds=bounds) for text in texts), *asked]:
         if any(isinstance(one, Carried) and one.is_image for _, one in found.walk(root)):
             raise Unparsable("an image in the path, the query or a header")
+    if may_name and any(isinstance(one, str) and URL.fullmatch(one) for one in asked):
+        raise Unparsable("a URL in the query, which may name an image")
 
 
 def _is_reference(text: str, where: Where, route: Route) -> bool:
     if not text.strip():
         return False
-    if _is_place(where, route) or any(_fits(where, place) for place in route.references):
+    if _fits(where, route.images) or _fits(where, route.references):
         return True
     return not route.may_hold_urls and bool(URL.fullmatch(text))
 
 
 def _is_place(where: Where, route: Route) -> bool:
     """Whether a picture belongs there."""
-    return any(_fits(where, place) for place in route.images)
+    return _fits(where, route.images)
 
 
-def _fits(where: Where, place: str) -> bool:
-    """Whether a place is one of those that a pattern names."""
-    return _fits_keys([str(key) for key in where], place.split("."))
+def _fits(where: Where, places: tuple[str, ...]) -> bool:
+    """Whether a place is one of those that patterns name."""
+    return bool(places and _to_regex(places).fullmatch(_SEPARATOR.join(map(str, where))))
 
 
-def _fits_keys(keys: list[str], pattern: list[str]) -> bool:
-    if not pattern:
-        return not keys
-    first, *rest = pattern
-    if first == "**":
-        return any(_fits_keys(keys[skipped:], rest) for skipped in range(len(keys) + 1))
-    return bool(keys) and (first in {"*", keys[0]}) and _fits_keys(keys[1:], rest)
+@cache
+def _to_regex(places: tuple[str, ...]) -> re.Pattern[str]:
+    one, many = f"[^{_SEPARATOR}]*", f"(?:.*{_SEPARATOR})?"
+    written = []
+    for place in places:
+        keys = [one if key == "*" else re.escape(key) for key in place.split(".")]
+        joined = _SEPARATOR.join(keys)
+        written.append(joined.replace(re.escape("**") + _SEPARATOR, many))
+    return re.compile("|".join(written), re.DOTALL)
 
 
 def name_place(where: Where) -> str:

@@ -41,6 +41,7 @@ def run(settings: Settings) -> None:
             lifespan="on",
             log_config=None,
             log_level=logging.WARNING,
+            ws_max_size=own.max_body_bytes,
             access_log=False,  # paths and queries may hold names of files
             proxy_headers=False,
             server_header=False,

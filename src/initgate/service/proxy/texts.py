@@ -26,8 +26,11 @@ MIN_OPAQUE = 512
 # Base64 is wrapped at 64 or 76 characters. Words are shorter, and a prompt is made of words.
 _MIN_LINE = 24
 
+# Characters that show what a text begins as, a few of them skipped.
+_BEGINNING = 400
+
 # After so many commas, only the last may begin something.
-_MAX_COMMAS = 64
+_MAX_COMMAS = 8
 
 _DATA_URL = re.compile(r"\s*(data:[^,]{0,200},)", re.IGNORECASE)
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}")
@@ -221,7 +224,7 @@ def _bar_hidden(text: str) -> None:
     """Finds what a decoder that skips characters, or begins after a comma, would find."""
     commas = [found.end() for found in islice(re.finditer(",", text), _MAX_COMMAS)]
     for start in {0, *commas, text.rfind(",") + 1}:
-        beginning = text[start : start + HEAD]
+        beginning = text[start : start + _BEGINNING]
         if any(map(_begins_image, _skipping(beginning))):
             raise Unparsable("an image in text that decoders read in different ways")
     if any(map(_HIDDEN_BASE64.search, _skipping(text))):

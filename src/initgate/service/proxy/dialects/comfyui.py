@@ -138,7 +138,12 @@ COMFYUI = Dialect(
     name="comfyui",
     refuse=_refuse,
     routes=(
-        Route(r"/upload/(?:image|mask)", rule=_original_hints, learn=_learn_upload),
+        Route(
+            r"/upload/(?:image|mask)",
+            images=("image.*",),
+            rule=_original_hints,
+            learn=_learn_upload,
+        ),
         Route(
             r"/assets(?:/[\w-]+)*",
             methods=("POST", "PUT", "PATCH"),
