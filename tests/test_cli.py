@@ -1264,6 +1264,7 @@ def test_the_doctor_looks_at_everything(config: Path) -> None:
         "extra diffusers",
         "extra heif",
         "extra lists",
+        "extra proxy",
     ]
     assert all(line.keys() == {"check", "state", "says"} for line in lines)
 
@@ -1433,12 +1434,13 @@ def test_these_are_the_commands() -> None:
         "audit verify",
         "audit export",
         "calibrate",
+        "proxy",
         "doctor",
         "demo",
     }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"proxy"}))  # which prints its log
 def test_every_command_speaks_json(name: str) -> None:
     assert any("--json" in parameter.opts for parameter in COMMANDS[name].params)
 
@@ -1538,3 +1540,34 @@ def test_the_demo_allows_one_picture_and_refuses_three_before_any_model_runs(con
         step["decision_id"] for step in refused
     ]
     assert {one["event"]["reason"] for one in records} == {Reason.MATCH.value}
+
+
+# ── proxy ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_proxy_needs_a_server(configure: Configure) -> None:
+    pytest.importorskip("httpx")
+    pytest.importorskip("starlette")
+    pytest.importorskip("uvicorn")
+    pytest.importorskip("websockets")
+    result = run("proxy", "-c", configure(SAMPLE))
+    assert result.exit_code == 2
+    assert "--upstream" in result.stderr
+
+
+def test_a_proxy_without_its_extra_says_what_to_install(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "initgate.service.proxy.run", None)
+    result = run("proxy", "--upstream", "http://127.0.0.1:1", "-c", configure(SAMPLE))
+    assert result.exit_code == 2
+    assert "pip install" in result.stderr
+
+
+@pytest.mark.parametrize("option", [("--dialect", "klingon"), ("--upstream", "nowhere")])
+def test_a_proxy_option_that_cannot_be_is_named(
+    configure: Configure, option: tuple[str, str]
+) -> None:
+    result = run("proxy", *option, "-c", configure(SAMPLE))
+    assert result.exit_code == 2
+    assert option[0].removeprefix("--") in result.stderr

@@ -4,18 +4,23 @@ import asyncio
 import base64
 import io
 import json
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from requests_made import animation_of, file_of
+from samples import CONFIG, ROOT
 
 from initgate import Gate
 from initgate.model import Reason
@@ -438,3 +443,34 @@ async def test_a_full_pool_says_so(quick_gate: Gate) -> None:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+# ── The command ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_command_stands_before_a_server_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    upstream = Upstream()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    text = CONFIG.read_text().replace("../hashlists", f"{ROOT.as_posix()}/hashlists")
+    file = tmp_path / "gate.toml"
+    file.write_text(text.replace("../var/audit.db", "audit.db"))
+    with serving(upstream.app()) as behind:
+        command = [sys.executable, "-m", "initgate.cli", "proxy", "--dialect", "a1111"]
+        options = ["--upstream", behind, "--port", str(port), "--config", str(file)]
+        process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE)  # noqa: S603
+        try:
+            client = httpx.Client(
+                base_url=f"http://127.0.0.1:{port}",
+                transport=httpx.HTTPTransport(retries=8),  # until it listens
+                timeout=60,
+            )
+            with client:
+                answer = client.post("/sdapi/v1/img2img", json={"init_images": [spelt(LISTED)]})
+        finally:
+            process.send_signal(signal.SIGTERM)
+            log = process.communicate(timeout=30)[1].decode()
+    assert answer.status_code == 403
+    assert answer.headers["x-request-id"] in log
+    assert upstream.got == []
+    assert "Traceback" not in log

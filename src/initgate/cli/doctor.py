@@ -51,6 +51,7 @@ _EXTRAS = {
     "diffusers": ("torch", "diffusers", "transformers"),
     "heif": ("pillow_heif",),
     "lists": ("ijson", "lxml"),
+    "proxy": ("starlette", "uvicorn", "httpx", "websockets", "brotli", "zstandard"),
 }
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 

@@ -46,6 +46,7 @@ class Bounds:
         max_depth: Nesting of JSON and of forms.
         max_parts: Of a multipart body.
         max_images: In all.
+        max_words: Characters of all texts that carry nothing.
     """
 
     max_bytes: int = 128 * 1024 * 1024
@@ -53,6 +54,7 @@ class Bounds:
     max_depth: int = 64
     max_parts: int = 256
     max_images: int = 64
+    max_words: int = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ class _Reader:
         self._bounds = bounds
         self._depth = 0
         self._images = 0
+        self._words = bounds.max_words
 
     def read_multipart(self, data: bytes, media: str, given: dict[str, str]) -> Form:
         if media not in {"multipart/form-data", "multipart/mixed"}:
@@ -211,8 +214,13 @@ class _Reader:
             return self._read_nested(text) if text.lstrip()[:1] in {"{", "["} else text
         if text.lstrip()[:1] in {"{", "["}:
             return self._read_nested(text)
-        carried = look(text)
+        carried = self._look(text)
         return text if carried is None else self._count(carried)
+
+    def _look(self, text: str) -> Carried | None:
+        carried = look(text, most=self._words)
+        self._words -= len(text) if carried is None else 0
+        return carried
 
     def read_document(self, text: str) -> Document:
         try:
@@ -224,7 +232,7 @@ class _Reader:
         try:
             value = self._read_json(text)
         except json.JSONDecodeError:  # words that begin with a bracket, as prompts do
-            look("\n" + text)
+            self._look("\n" + text)
             return text
         is_words = not any(isinstance(one, Carried) for _, one in walk(value))
         return Document(value, text if is_words else None)
@@ -274,7 +282,7 @@ class _Reader:
 
     def _read_key(self, key: str) -> None:
         _bar_surrogates(key)
-        if len(key) >= MIN_TEXT and look(key) is not None:
+        if len(key) >= MIN_TEXT and self._look(key) is not None:
             raise Unparsable("something encoded as the name of a field or file")
 
     def _count(self, carried: Carried) -> Carried:

@@ -36,10 +36,6 @@ _SIGNATURES: tuple[tuple[str, bytes], ...] = (
     ("pnm", rb"P[1-7FfHh](?:\s|#)[\s#0-9A-Z.-]"),
     ("xpm", rb"/\* XPM \*/|! XPM2"),
     ("xbm", rb"\s*#define\s+\w+_width\s"),
-    (
-        "svg",
-        rb"\s*(?:<\?xml.{0,900}?)?(?:<!--.{0,900}?-->\s*)*(?:<!DOCTYPE\s+svg|<(?:\w+:)?svg[\s>])",
-    ),
     ("postscript", rb"%!PS|\xc5\xd0\xd3\xc6"),
     ("pdf", rb"%PDF-"),
     ("sgi", rb"\x01\xda[\x00\x01][\x01\x02]"),
@@ -64,6 +60,8 @@ _IMAGE = re.compile(
     b"|".join(b"(" + pattern + b")" for _, pattern in _SIGNATURES),
     re.DOTALL,
 )
+# Behind a declaration and comments, whose length is anything.
+_SVG = re.compile(rb"<!DOCTYPE\s+svg|<(?:\w{1,20}:)?svg[\s>/]")
 _NAMES = tuple(name for name, _ in _SIGNATURES)
 
 _OPAQUE: tuple[tuple[str, bytes], ...] = (
@@ -85,8 +83,11 @@ def image_kind(data: bytes) -> str:
     Args:
         data: The beginning, or all.
     """
-    found = _IMAGE.match(data[:HEAD])
-    return _NAMES[found.lastindex - 1] if found and found.lastindex else ""
+    head = data[:HEAD]
+    found = _IMAGE.match(head)
+    if found and found.lastindex:
+        return _NAMES[found.lastindex - 1]
+    return "svg" if head.lstrip()[:1] == b"<" and _SVG.search(head) else ""
 
 
 def opaque_kind(data: bytes) -> str:

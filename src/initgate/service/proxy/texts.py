@@ -34,19 +34,22 @@ _MAX_COMMAS = 8
 
 _DATA_URL = re.compile(r"\s*(data:[^,]{0,200},)", re.IGNORECASE)
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}")
-_HEX = re.compile(r"(?:0[xX])?((?:[0-9a-fA-F]{2})+)")
 _TO_STANDARD = str.maketrans("-_", "+/")
-_NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]+")
+_NO_BASE64 = bytes(
+    set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+)
 
-# How the pictures that door 1 reads begin in base64, six bits a character, wherever it stands.
+# How the pictures that door 1 reads begin in base64, six bits a character, wherever it stands;
+# and what each of these holds, which is looked for first: it is sooner found not to be there.
 _HIDDEN_BASE64 = re.compile(
-    r"(?:/9j/[2w4567/]|iVBORw0KGg|R0lGOD[dl]h|UklGR.{6}XRUJQ|SUkqA|TU0AK"
-    r"|A.{4}[GWm2]Z0eX|Qk.{17}[MQo04As8]AAA).{64}"
+    rb"(?:/9j/[2w4567/]|iVBORw0KGg|R0lGOD[dl]h|UklGR.{6}XRUJQ|SUkqA|TU0AK"
+    rb"|A.{4}[GWm2]Z0eX|Qk.{17}[MQo04As8]AAA).{64}"
 )
+_IN_BASE64 = (b"/9j/", b"iVBORw0KGg", b"R0lGOD", b"XRUJQ", b"SUkqA", b"TU0AK", b"Z0eX", b"AAA")
 _HIDDEN_HEX = re.compile(
-    r"(?:ffd8ff[def]|89504e470d0a1a0a|4749463839|4749463837|52494646.{8}57454250)[0-9a-f]{100}",
-    re.IGNORECASE,
+    rb"(?:ffd8ff[def]|89504e470d0a1a0a|4749463839|4749463837|52494646.{8}57454250)[0-9a-f]{100}"
 )
+_IN_HEX = (b"ffd8ff", b"89504e47", b"47494638", b"52494646")
 
 
 class Unparsable(ValueError):
@@ -113,36 +116,42 @@ _MEDIA = {
 }
 
 
-def look(text: str) -> Carried | None:
+def look(text: str, *, most: int) -> Carried | None:
     """The bytes that a text stands for; None if it is just words.
 
     Args:
         text: All of it.
+        most: How many characters words may have.
 
     Raises:
-        Unparsable: It holds what may be a picture in no spelling that all decoders read alike.
+        Unparsable: It holds what may be a picture in no spelling that all decoders read alike, or
+            has too many words.
     """
     if len(text) < MIN_TEXT:
         return None
     if kind := image_kind(text[:HEAD].encode("utf-8", "replace")):  # SVG and other drawn formats
         return Carried(text.encode("utf-8", "replace"), kind)
     if header := _DATA_URL.match(text):
-        return _look_in_url(header[1], text[header.end() :])
-    if carried := _look_in_hex(text) or _look_in_base64(text):
+        return _look_in_url(header[1], text[header.end() :], most)
+    if carried := _look_in_hex(text) or _look_in_base64(text, most):
         return carried
+    if len(text) > most:
+        raise Unparsable("more words than max_words")
     _bar_hidden(text)
     return None
 
 
-def _look_in_url(header: str, rest: str) -> Carried | None:
+def _look_in_url(header: str, rest: str, most: int) -> Carried | None:
     """What a data URL holds, whatever media type it claims."""
     if "%" in rest:
+        if len(rest) > most:
+            raise Unparsable("a percent-encoded data URL longer than max_words")
         unquoted = unquote_to_bytes(rest)
         if not re.search(r";\s*base64\s*,$", header, re.IGNORECASE):
             return _as_carried(unquoted, Spelling.BASE64, is_url=True)
         rest = unquoted.decode("ascii", "replace")
     if not re.search(r";\s*base64\s*,$", header, re.IGNORECASE):
-        inner = look(rest)
+        inner = look(rest, most=most)
         return None if inner is None else replace(inner, spelling=Spelling.BASE64, is_url=True)
     data = _from_base64("".join(rest.split()))
     if data is None:
@@ -157,19 +166,28 @@ def _as_carried(data: bytes, spelling: Spelling, *, is_url: bool = False) -> Car
 
 
 def _look_in_hex(text: str) -> Carried | None:
-    digits = _HEX.fullmatch("".join(text.split())) if text[:1] in _HEX_START else None
-    if digits is None:
+    if not _is_picture_in_hex(text[:_BEGINNING]):
         return None
-    data = bytes.fromhex(digits[1])
-    if kind := image_kind(data):
-        return Carried(data, kind, Spelling.HEX)
-    return None
+    try:
+        data = _from_hex(text)
+    except ValueError:
+        return None
+    return Carried(data, image_kind(data), Spelling.HEX)
 
 
-_HEX_START = frozenset("0123456789abcdefABCDEF \t\r\n")
+def _is_picture_in_hex(beginning: str) -> bool:
+    compact = "".join(beginning.split())
+    try:
+        return bool(image_kind(_from_hex(compact[: len(compact) // 2 * 2])))
+    except ValueError:
+        return False
 
 
-def _look_in_base64(text: str) -> Carried | None:
+def _from_hex(text: str) -> bytes:
+    return bytes.fromhex(text.strip().removeprefix("0x").removeprefix("0X"))
+
+
+def _look_in_base64(text: str, most: int) -> Carried | None:
     lines = text.split()
     compact = "".join(lines)
     begins = _from_base64(compact[: HEAD * 4 // 3 // 4 * 4], is_part=True)
@@ -186,15 +204,15 @@ def _look_in_base64(text: str) -> Carried | None:
         return Carried(data, kind, Spelling.BASE64)
     if not _is_text(data):
         return Carried(data, "no image", Spelling.BASE64, is_image=False)
-    _bar_nested(data.decode())
+    _bar_nested(data.decode(), most)
     return None
 
 
-def _bar_nested(text: str) -> None:
+def _bar_nested(text: str, most: int) -> None:
     """Text that stands for text must not stand for a picture in the end."""
-    if text[:1] in {"{", "["}:
+    if text[:1] in {"{", "["} and len(text) <= most:
         _bar_hidden(text)
-    elif look(text) is not None:
+    elif look(text, most=most) is not None:
         raise Unparsable("encoded twice")
 
 
@@ -227,17 +245,23 @@ def _bar_hidden(text: str) -> None:
         beginning = text[start : start + _BEGINNING]
         if any(map(_begins_image, _skipping(beginning))):
             raise Unparsable("an image in text that decoders read in different ways")
-    if any(map(_HIDDEN_BASE64.search, _skipping(text))):
+    if any(_holds(one, _IN_BASE64, _HIDDEN_BASE64) for one in _skipping(text)):
         raise Unparsable("an image among other text")
-    if _HIDDEN_HEX.search("".join(text.split())):
+    compact = "".join(text.split()).encode("ascii", "replace").lower()
+    if _holds(compact, _IN_HEX, _HIDDEN_HEX):
         raise Unparsable("an image in hexadecimal among other text")
 
 
-def _skipping(text: str) -> tuple[str, str]:
+def _holds(text: bytes, parts: tuple[bytes, ...], whole: re.Pattern[bytes]) -> bool:
+    return any(part in text for part in parts) and bool(whole.search(text))
+
+
+def _skipping(text: str) -> list[bytes]:
     """What is left of a text for a decoder of either alphabet that skips all else."""
-    return _NO_BASE64.sub("", text), _NO_BASE64.sub("", text.translate(_TO_STANDARD))
+    readings = [text, text.translate(_TO_STANDARD)] if "-" in text or "_" in text else [text]
+    return [one.encode("ascii", "ignore").translate(None, _NO_BASE64) for one in readings]
 
 
-def _begins_image(digits: str) -> bool:
+def _begins_image(digits: bytes) -> bool:
     head = digits[: len(digits) // 4 * 4]
     return len(head) >= MIN_TEXT and bool(image_kind(base64.b64decode(head)))
