@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,7 @@ from requests_made import (
     request,
     urlencoded_request,
 )
+from samples import ROOT
 
 from initgate import Allowed, Refused
 from initgate.image import Limits
@@ -507,6 +509,19 @@ def test_a_refusal_has_a_status_after_which_nobody_sends_again(dialect: Any) -> 
 
 
 # ── Laws ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_decides_does_no_io() -> None:
+    folder = ROOT / "src/initgate/service/proxy"
+    names = ("core", "found", "kinds", "texts", "multipart", "canonical")
+    files = [folder / f"{name}.py" for name in names] + sorted((folder / "dialects").glob("*.py"))
+    imported = {
+        name
+        for file in files
+        for found in re.finditer(r"^\s*(?:from|import) ([\w.]+)", file.read_text(), re.MULTILINE)
+        for name in [found[1].partition(".")[0]]
+    }
+    assert not imported & {"httpx", "starlette", "websockets", "anyio", "asyncio", "socket", "os"}
 
 
 @given(
