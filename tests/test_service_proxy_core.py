@@ -40,8 +40,8 @@ from initgate.service.proxy.core import (
 )
 from initgate.service.proxy.dialects import DIALECTS
 from initgate.service.proxy.found import Bounds, read, walk
-from initgate.service.proxy.references import Uploads
 from initgate.service.proxy.texts import Carried, Unparsable
+from initgate.service.proxy.uploads import Uploads
 
 pytest.importorskip("brotli")
 pytest.importorskip("zstandard")
@@ -513,7 +513,7 @@ def test_a_refusal_has_a_status_after_which_nobody_sends_again(dialect: Any) -> 
 
 def test_what_decides_does_no_io() -> None:
     folder = ROOT / "src/initgate/service/proxy"
-    names = ("core", "found", "kinds", "texts", "multipart", "canonical")
+    names = ("core", "found", "kinds", "texts", "multipart", "canonical", "uploads")
     files = [folder / f"{name}.py" for name in names] + sorted((folder / "dialects").glob("*.py"))
     imported = {
         name

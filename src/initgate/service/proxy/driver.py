@@ -46,8 +46,9 @@ from initgate.service.proxy.core import (
 )
 from initgate.service.proxy.found import Bounds, Where
 from initgate.service.proxy.kinds import image_kind
-from initgate.service.proxy.references import Fetcher, Unfetched, Uploads
+from initgate.service.proxy.references import Fetcher, Unfetched
 from initgate.service.proxy.texts import Carried, Unparsable
+from initgate.service.proxy.uploads import Uploads
 
 BUSY = "The gate is busy. Nothing was looked at; try again."
 UNREACHABLE = "The server behind the gate cannot be reached."

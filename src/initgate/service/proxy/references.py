@@ -1,7 +1,6 @@
-"""Pictures that a request only names: by a URL, or by the id of an earlier upload.
+"""Pictures that a request names by a URL: fetched once, here, and their bytes take its place.
 
-A URL is fetched once, here, and its bytes take its place: the server fetches nothing that was not
-checked. An id is good if the server gave it to an upload that came through this process and passed.
+So the server fetches nothing that was not checked.
 """
 
 from __future__ import annotations
@@ -9,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection
 
 import httpx
 
@@ -18,29 +16,6 @@ _CHUNK = 1 << 16
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # IPv4 behind IPv6, also private ones
 
 Resolve = Callable[[str], Awaitable[list[str]]]
-
-
-class Uploads:
-    """Ids of pictures that were checked. Bounded: the oldest are forgotten, and refused then.
-
-    Args:
-        most: How many are remembered.
-    """
-
-    def __init__(self, most: int = 100_000) -> None:
-        self._most = most
-        self._ids: OrderedDict[str, None] = OrderedDict()
-
-    def add(self, ids: Iterable[str]) -> None:
-        """Remembers ids."""
-        for one in filter(None, ids):
-            self._ids[one] = None
-            self._ids.move_to_end(one)
-        while len(self._ids) > self._most:
-            self._ids.popitem(last=False)
-
-    def __contains__(self, one: str) -> bool:
-        return one in self._ids
 
 
 class Unfetched(Exception):
