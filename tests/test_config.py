@@ -53,7 +53,7 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
         # which have no default that could be spelt out
         and not any(key in line for key in ("subject_key", "flag_threshold", "upstream"))
     ]
-    assert len(explicit) == 29
+    assert len(explicit) == 30
     head = lines.index("[[lists]]")
     mixed = "\n".join(
         line.removeprefix("# ") if line.removeprefix("# ") in explicit else line

@@ -220,6 +220,18 @@ def test_a_path_that_servers_read_differently_is_refused(path: str) -> None:
         read_by("a1111", json_request(path, {}))
 
 
+@pytest.mark.parametrize(("dialect", "path"), [("generic", "/x"), ("a1111", "/controlnet/detect")])
+def test_a_url_in_the_query_is_refused(dialect: str, path: str) -> None:
+    with pytest.raises(Unparsable, match="query"):
+        read_by(dialect, request(path, query="image=https%3A%2F%2Fexample.org%2Fa"))
+
+
+def test_more_references_than_images_may_be_are_refused() -> None:
+    asked = json_request("/x", [f"https://example.org/{number}" for number in range(65)])
+    with pytest.raises(Unparsable, match="64"):
+        read_by("generic", asked)
+
+
 @pytest.mark.parametrize("name", ["content-type", "content-encoding", "content-length"])
 def test_a_header_that_stands_twice_is_refused(name: str) -> None:
     asked = json_request("/a", {}, headers=((name, "1"), (name, "2")))
@@ -361,6 +373,18 @@ def references(dialect: str, asked: Request, uploads: Uploads | None = None) -> 
         (
             "a1111",
             json_request("/run/predict", {"data": [{"name": "/srv/a.png", "is_file": True}]}),
+            "data.0.name",
+        ),
+        (
+            "gradio",
+            json_request("/call/run", {"data": [{"path": "", "url": "/file=/srv/a.png"}]}),
+            "data.0.url",
+        ),
+        (
+            "gradio",
+            json_request(
+                "/run/run", {"data": [{"path": "x", "name": "/srv/b.png", "is_file": True}]}
+            ),
             "data.0.name",
         ),
         ("openai", json_request("/v1/images/edits", {"image": "file-1"}), "image"),

@@ -191,6 +191,13 @@ def test_a_body_that_is_too_long_is_refused_before_all_of_it_came(quick_gate: Ga
         assert wall.upstream.got == []
 
 
+def test_bodies_beyond_what_may_be_held_are_turned_away(quick_gate: Gate) -> None:
+    with walled(quick_gate, "generic", max_held_bytes=5000) as wall:
+        assert httpx.post(f"{wall.url}/a", content=b"a" * 10_000).status_code == 503
+        for _ in range(3):  # what was held is held no more
+            assert httpx.post(f"{wall.url}/a", content=b"a " * 2000).status_code == 200
+
+
 def test_a_client_that_is_too_slow_is_cut_off(quick_gate: Gate) -> None:
     with walled(quick_gate, "generic", receive_s=0.2) as wall:
         host, port = wall.url.removeprefix("http://").split(":")

@@ -279,6 +279,9 @@ class ProxySettings(_Frozen):
     max_body_bytes: int = Field(default=128 * 1024 * 1024, ge=1)
     """Largest body of a request, decompressed, in bytes."""
 
+    max_held_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
+    """Bytes of bodies in memory at the same time, of all requests; more are turned away."""
+
     max_images: int = Field(default=64, ge=1)
     """Most images in a request."""
 

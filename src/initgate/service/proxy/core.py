@@ -242,6 +242,8 @@ def read_request(
             opaque[hint.where] = "latents"
         elif hint.sign is Sign.REFERENCE and not known(hint.known_as):
             references[hint.where] = Reference(hint.where, str(texts.get(hint.where)))
+    if len(images) + len(references) > bounds.max_images:
+        raise Unparsable(f"more than {bounds.max_images} images and references")
     return Plan(
         request=request,
         body=body,

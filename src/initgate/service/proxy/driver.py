@@ -6,8 +6,8 @@ It keeps nothing of a request. Answers, event streams and sockets pass through a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -94,6 +94,7 @@ class Proxy:
         uploads: Ids that passed.
         client: Speaks to the server.
         receive_s: How long a client may take to send a request.
+        max_held_bytes: Of bodies in memory, of all requests; more are turned away.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class Proxy:
         uploads: Uploads | None = None,
         client: httpx.AsyncClient | None = None,
         receive_s: float = 120.0,
+        max_held_bytes: int = 512 * 1024 * 1024,
     ) -> None:
         self._gate = gate
         self._pool = pool
@@ -126,6 +128,8 @@ class Proxy:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
         )
         self._receive_s = receive_s
+        self._max_held_bytes = max_held_bytes
+        self._held_bytes = 0
 
     def app(self) -> Starlette:
         """The application."""
@@ -160,8 +164,31 @@ class Proxy:
             incoming.scope["query_string"].decode("latin-1"),
             _headers(incoming.scope),
         )
+        with self._holding() as hold:
+            return await self._answer(asked, incoming, hold)
+
+    @contextmanager
+    def _holding(self) -> Iterator[Callable[[int], None]]:
+        """Counts the bytes of a body for as long as it is in memory."""
+        own = 0
+
+        def hold(number: int) -> None:
+            nonlocal own
+            if self._held_bytes + number > self._max_held_bytes:
+                raise Busy
+            own += number
+            self._held_bytes += number
+
         try:
-            outcome = await self._receive(asked, incoming)
+            yield hold
+        finally:
+            self._held_bytes -= own
+
+    async def _answer(
+        self, asked: Request, incoming: Incoming, hold: Callable[[int], None]
+    ) -> Outgoing:
+        try:
+            outcome = await self._receive(asked, incoming, hold)
         except TimeoutError:
             return Outgoing(status_code=408, headers={"connection": "close"})
         except ClientDisconnect:
@@ -174,17 +201,20 @@ class Proxy:
             case _Passed():
                 return await self._forward(outcome, incoming)
 
-    async def _receive(self, asked: Request, incoming: Incoming) -> _Passed | Refused:
+    async def _receive(
+        self, asked: Request, incoming: Incoming, hold: Callable[[int], None]
+    ) -> _Passed | Refused:
         try:
             async with asyncio.timeout(self._receive_s):
-                body = await self._collect(incoming)
+                body = await self._collect(incoming, hold)
         except Unparsable as error:
             return await self._refuse(str(error))
         return await self._decide(replace(asked, body=body))
 
-    async def _collect(self, incoming: Incoming) -> bytes:
+    async def _collect(self, incoming: Incoming, hold: Callable[[int], None]) -> bytes:
         body = bytearray()
         async for chunk in incoming.stream():
+            hold(len(chunk))
             body += chunk
             if len(body) > self._bounds.max_bytes:
                 raise Unparsable(f"a body of more than {self._bounds.max_bytes} bytes")

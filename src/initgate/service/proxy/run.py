@@ -71,6 +71,7 @@ def make_proxy(gate: Gate, own: ProxySettings) -> Proxy:
         canonical=Canonical(own.canonical),
         fetcher=fetcher,
         receive_s=own.receive_seconds,
+        max_held_bytes=own.max_held_bytes,
     )
 
 

@@ -54,6 +54,7 @@ A1111 = Dialect(
                 "init_images",
                 "init_images.*",
                 "mask",
+                "firstpass_image",
                 *(f"alwayson_scripts.**.{name}" for name in _UNIT),
                 *(f"script_args.**.{name}" for name in _UNIT),
                 *(f"controlnet_units.*.{name}" for name in _UNIT),

@@ -6,10 +6,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 
-from initgate.service.proxy.core import Dialect, Hint, Request, Response, Route, Sign
+from initgate.service.proxy.core import URL, Dialect, Hint, Request, Response, Route, Sign
 from initgate.service.proxy.dialects.answers import to_message, to_response
 from initgate.service.proxy.found import Node, Where, walk
-from initgate.service.proxy.texts import Carried
 
 # A whole text that is an absolute path on a server.
 PATH = re.compile(r"\s*(?:/|~/|\\\\|[A-Za-z]:[\\/])[^\n]{1,1000}")
@@ -38,14 +37,15 @@ _FILE_KEYS = {("path",), ("name",), ("url",), ("orig_name",)}
 
 
 def _file_hints(node: dict[str, Node], where: Where) -> Iterator[Hint]:
-    path, name = node.get("path"), node.get("name")
+    path, name, url = (node.get(key) for key in ("path", "name", "url"))
     if isinstance(path, str) and path:
         yield Hint((*where, "path"), Sign.REFERENCE, path)
-        if node.get("url") is not None:  # where the browser shows it from; the path is what counts
+        if url is not None:  # where the browser shows it from; the path is what counts
             yield Hint((*where, "url"), Sign.DROP)
-    elif isinstance(name, str) and name and not isinstance(node.get("data"), Carried):
-        is_file = node.get("is_file") or PATH.fullmatch(name)
-        yield from [Hint((*where, "name"), Sign.REFERENCE, name)] * bool(is_file)  # Gradio 3
+    elif isinstance(url, str) and (PATH.fullmatch(url) or URL.fullmatch(url)):
+        yield Hint((*where, "url"), Sign.REFERENCE)
+    if isinstance(name, str) and (node.get("is_file") or PATH.fullmatch(name)):  # Gradio 3
+        yield Hint((*where, "name"), Sign.REFERENCE, name)
 
 
 _CALL = r"/(?:queue/(?:join|data|push)|run/[^/]+|api/[^/]+|call/(?:v2/)?[^/]+|component_server)"
