@@ -393,6 +393,11 @@ def references(dialect: str, asked: Request, uploads: Uploads | None = None) -> 
             json_request("/v1/responses", {"input": [{"content": [{"file_id": "file-1"}]}]}),
             "input.0.content.0.file_id",
         ),
+        (
+            "openai",
+            json_request("/v1/batches", {"input_file_id": "file-1"}),
+            "input_file_id",
+        ),
         ("generic", json_request("/x", {"a": "http://example.org/a"}), "a"),
         ("generic", json_request("/x", {"a": " FILE:///etc/a.png "}), "a"),
         ("generic", json_request("/x", {"a": "//example.org/a.png"}), "a"),
@@ -495,6 +500,27 @@ def test_a_gradio_call_may_name_what_was_uploaded_and_no_url_beside_it() -> None
     assert not plan.references
     forwarded = conclude(plan, verdicts={}, resolved={}, rewrite=lambda one: one)
     assert json.loads(forwarded.body)["data"] == [{**file, "url": None}, "words"]
+
+
+def test_a_chat_may_name_a_file_that_was_uploaded_and_a_batch_may_not() -> None:
+    uploads = Uploads()
+    upload = form_request("/v1/files", part("file", OTHER, "a.png"))
+    learn = read_by("openai", upload).route.learn
+    assert learn is not None
+    uploads.add(learn(upload, b'{"id": "file-1", "object": "file"}'))
+    content = [{"type": "input_image", "file_id": "file-1"}]
+    asked = json_request("/v1/responses", {"input": [{"content": content}]})
+    assert references("openai", asked)
+    assert references("openai", asked, uploads) == []
+    assert references("openai", json_request("/v1/batches", {"input_file_id": "file-1"}), uploads)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda one: one.name)
+@pytest.mark.parametrize("answer", [b"", b"no JSON", b"[]", b"{}", b"1", b'{"id": 1}', b"\xff"])
+def test_an_odd_answer_teaches_nothing(dialect: Any, answer: bytes) -> None:
+    for route in dialect.routes:
+        if route.learn is not None and "etn" not in route.path:
+            assert list(route.learn(request("/x"), answer)) == []
 
 
 def test_a_resolved_reference_stands_in_the_place_of_the_url() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from initgate.service.proxy.core import Dialect, Response, Route
+import json
+from collections.abc import Iterable, Iterator
+
+from initgate.service.proxy.core import Dialect, Hint, Request, Response, Route, Sign
 from initgate.service.proxy.dialects.answers import to_message, to_response
+from initgate.service.proxy.found import Node, walk
 
 
 def _refuse(message: str, decision_id: str) -> Response:
@@ -14,6 +18,24 @@ def _refuse(message: str, decision_id: str) -> Response:
         "code": "moderation_blocked",
     }
     return to_response(400, {"error": error}, decision_id)
+
+
+def _learn_file(request: Request, answer: bytes) -> Iterable[str]:
+    """The id by which later requests name an upload."""
+    del request
+    try:
+        made = json.loads(answer)
+    except ValueError:
+        return
+    if isinstance(made, dict) and isinstance(made.get("id"), str):
+        yield made["id"]
+
+
+def _batch_hints(root: Node) -> Iterator[Hint]:
+    """A batch is a file of requests, which were not looked at as such."""
+    for where, node in walk(root):
+        if isinstance(node, str) and where[-1:] == ("input_file_id",):
+            yield Hint(where, Sign.REFERENCE)
 
 
 _IMAGES = tuple(
@@ -32,12 +54,9 @@ OPENAI = Dialect(
             images=_IMAGES,
             references=_NAMED,
         ),
-        Route(
-            r"/(?:chat/completions|responses)",
-            references=(*_NAMED, "**.previous_response_id", "conversation"),
-        ),
-        # A file's id stands for it later. Nothing says that it is a picture, so none is learnt.
-        Route(r"/files|/uploads/[^/]+/parts"),
+        Route(r"/(?:chat/completions|responses)", references=_NAMED),
+        Route(r"/files", learn=_learn_file),
+        Route(r"/batches", rule=_batch_hints),
     ),
 )
 """The dialect ``openai``."""
