@@ -166,6 +166,9 @@ def test_a_compressed_body_is_read_and_written_without(name: str) -> None:
         "Qk is a word that begins like a bitmap, and BM too, and P6 and so on and on and on",
         "Eine Straße im Süden, viel Licht, 雨 の 街, ночь, " * 10,
         "<p>some markup</p>" * 30,
+        "the wide valley under the moon, the wide river, the wide sky and so on and on and on",
+        "P5 Style photo of a lighthouse, P6 as well, with long grass and a lot of wind in it",
+        "GIF of a cat that jumps, riff of a guitar, BM in the corner, icns and icons, II, MM",
     ],
 )
 def test_words_are_no_picture(text: str) -> None:
@@ -173,6 +176,8 @@ def test_words_are_no_picture(text: str) -> None:
     assert not pictures(body)
     assert not opaque(body)
     assert json.loads(write(body)[0]) == {"prompt": text}
+    form = read_body(multipart(part("prompt", text.encode())), FORM)
+    assert dict(walk(form.root))["prompt", 0] == text
 
 
 @pytest.mark.parametrize(

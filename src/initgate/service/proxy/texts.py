@@ -129,8 +129,8 @@ def look(text: str, *, most: int) -> Carried | None:
     """
     if len(text) < MIN_TEXT:
         return None
-    if kind := image_kind(text[:HEAD].encode("utf-8", "replace")):  # SVG and other drawn formats
-        return Carried(text.encode("utf-8", "replace"), kind)
+    if image_kind(text[:HEAD].encode("utf-8", "replace")) == "svg":  # which is text
+        return Carried(text.encode("utf-8", "replace"), "svg")
     if header := _DATA_URL.match(text):
         return _look_in_url(header[1], text[header.end() :], most)
     if carried := _look_in_hex(text) or _look_in_base64(text, most):
