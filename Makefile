@@ -17,7 +17,7 @@ dev: $(READY)  ## install into .venv, with everything that development needs
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable '.[demo,heif,lists,sources,trust,serve]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable '.[demo,heif,lists,sources,trust,proxy]'
 	touch $(READY)
 
 lint: $(READY)  ## style

@@ -88,11 +88,21 @@ def sample_gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     made.journal.sink.close()
 
 
-def shipped_gate(folder: Path, log: Any) -> Gate:
+@pytest.fixture(scope="session")
+def quick_gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
+    """The same with few views, for tests of what stands around a gate."""
+    logger = structlog.wrap_logger(None, processors=[LogCapture()])
+    made = shipped_gate(tmp_path_factory.mktemp("audit"), logger, views="fast")
+    yield made
+    made.journal.sink.close()
+
+
+def shipped_gate(folder: Path, log: Any, **gate: Any) -> Gate:
     """A gate of the shipped configuration that records in ``folder``."""
     shipped = load_settings(CONFIG)
     audit = shipped.audit.model_copy(update={"url": f"sqlite:///{folder / 'audit.db'}"})
-    return load_gate(shipped.model_copy(update={"audit": audit}), log=log)
+    changed = shipped.gate.model_copy(update=gate)
+    return load_gate(shipped.model_copy(update={"audit": audit, "gate": changed}), log=log)
 
 
 @pytest.fixture(scope="session")

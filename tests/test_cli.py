@@ -1272,6 +1272,7 @@ def test_the_doctor_looks_at_everything(config: Path) -> None:
         "extra lists",
         "extra trust",
         "extra serve",
+        "extra proxy",
     ]
     assert all(line.keys() == {"check", "state", "says"} for line in lines)
 
@@ -1452,12 +1453,13 @@ def test_these_are_the_commands() -> None:
         "calibrate",
         "serve",
         "keys new",
+        "proxy",
         "doctor",
         "demo",
     }
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"serve"}))  # which prints its log
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"serve", "proxy"}))  # their log is
 def test_every_command_speaks_json(name: str) -> None:
     assert any("--json" in parameter.opts for parameter in COMMANDS[name].params)
 
@@ -1599,3 +1601,34 @@ def test_a_service_that_cannot_be_says_why(
     result = run("serve", "--config", configure(), *more)
     assert result.exit_code == 2
     assert told in result.stderr
+
+
+# ── proxy ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_proxy_needs_a_server(configure: Configure) -> None:
+    pytest.importorskip("httpx")
+    pytest.importorskip("starlette")
+    pytest.importorskip("uvicorn")
+    pytest.importorskip("websockets")
+    result = run("proxy", "-c", configure(SAMPLE))
+    assert result.exit_code == 2
+    assert "--upstream" in result.stderr
+
+
+def test_a_proxy_without_its_extra_says_what_to_install(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "initgate.service.proxy.run", None)
+    result = run("proxy", "--upstream", "http://127.0.0.1:1", "-c", configure(SAMPLE))
+    assert result.exit_code == 2
+    assert "pip install" in result.stderr
+
+
+@pytest.mark.parametrize("option", [("--dialect", "klingon"), ("--upstream", "nowhere")])
+def test_a_proxy_option_that_cannot_be_is_named(
+    configure: Configure, option: tuple[str, str]
+) -> None:
+    result = run("proxy", *option, "-c", configure(SAMPLE))
+    assert result.exit_code == 2
+    assert option[0].removeprefix("--") in result.stderr

@@ -8,7 +8,7 @@ import pytest
 from samples import CONFIG, ROOT
 
 from initgate import Action, Algorithm, ConfigError, Settings, load_settings
-from initgate.config import FeedSettings, Role, find_config, with_serve
+from initgate.config import FeedSettings, Role, find_config, with_table
 from initgate.image import Limits
 from initgate.lists import Format
 from initgate.lists.formats import FeedFormat
@@ -54,12 +54,12 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
         and " = " in line
         # which have no default that could be spelt out
         and not any(
-            key in line for key in ("subject_key", "flag_threshold", "feed =", "exceptions.jsonl")
+            key in line
+            for key in ("subject_key", "flag_threshold", "feed =", "exceptions.jsonl", "upstream")
         )
         and line not in feed
     ]
-    del explicit[-3:]  # a key's table
-    assert len(explicit) == 35
+    assert len(explicit) == 51
     head = lines.index("[[lists]]")
     mixed = "\n".join(
         line.removeprefix("# ") if line.removeprefix("# ") in explicit else line
@@ -72,6 +72,7 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
     ]
     assert (spelt_out.gate, spelt_out.log) == (shipped.gate, shipped.log)
     assert spelt_out.serve == shipped.serve
+    assert spelt_out.proxy == shipped.proxy
     assert spelt_out.audit.record_allowed == shipped.audit.record_allowed
 
 
@@ -558,9 +559,9 @@ def test_anonymous_callers_are_accepted_nowhere_else(write: Write, host: str) ->
 
 def test_what_the_command_line_says_is_held_to_the_same(write: Write) -> None:
     settings = load_settings(write(f"{ONE_LIST}[serve]\nanonymous = true\n"))
-    assert with_serve(settings, port=9000, workers=None).serve.port == 9000
+    assert with_table(settings, "serve", port=9000, workers=None).serve.port == 9000
     with pytest.raises(ConfigError, match="anonymous"):
-        with_serve(settings, host="192.0.2.1")
+        with_table(settings, "serve", host="192.0.2.1")
 
 
 def test_a_key_that_stands_in_place_of_its_digest_is_not_repeated(write: Write) -> None:
@@ -582,3 +583,35 @@ def test_keys_that_cannot_be_told_apart_or_open_nothing_are_wrong(
     write: Write, more: str, told: str
 ) -> None:
     assert told in problem(write(f"{ONE_LIST}{KEY}{more}"))
+
+
+# ── The proxy ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'upstream = "127.0.0.1:7860"',
+        'upstream = "ftp://127.0.0.1"',
+        'upstream = "http://127.0.0.1/?a=1"',
+        'dialect = "klingon"',
+        'references = "resolve"',
+        'canonical = "some"',
+        "port = 0",
+    ],
+)
+def test_a_proxy_setting_that_cannot_be_is_named(write: Write, line: str) -> None:
+    said = problem(write(f"{ONE_LIST}\n[proxy]\n{line}\n"))
+    assert line.partition(" ")[0] in said
+
+
+def test_the_command_line_changes_the_proxy(write: Write) -> None:
+    settings = load_settings(write(ONE_LIST + '\n[proxy]\ndialect = "a1111"\n'))
+    changed = with_table(settings, "proxy", upstream="http://127.0.0.1:1", dialect=None, port=9)
+    assert (changed.proxy.upstream, changed.proxy.dialect, changed.proxy.port) == (
+        "http://127.0.0.1:1",
+        "a1111",
+        9,
+    )
+    with pytest.raises(ConfigError, match="upstream"):
+        with_table(settings, "proxy", upstream="nowhere")

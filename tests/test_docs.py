@@ -28,6 +28,7 @@ from initgate.config import (
     KeySettings,
     ListSettings,
     LogSettings,
+    ProxySettings,
     ServeSettings,
     StoreSettings,
 )
@@ -57,6 +58,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "log": LogSettings,
     "serve": ServeSettings,
     "serve.keys": KeySettings,
+    "proxy": ProxySettings,
 }
 KEYS = [(table, key) for table, model in TABLES.items() for key in model.model_fields]
 
@@ -84,6 +86,7 @@ SPOKEN_DEFAULTS = {
     "serve.keys.name": "required",
     "serve.keys.sha256": "required",
     "serve.keys.roles": '`["check"]`',
+    "proxy.upstream": "none",
 }
 
 

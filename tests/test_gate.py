@@ -534,6 +534,27 @@ def test_no_bytes_bring_an_exception_out(make_gate: MakeGate, data: bytes) -> No
 # ── Conformance ───────────────────────────────────────────────────────────────────────────────
 
 
+# ── What a host could not show ────────────────────────────────────────────────────────────────
+
+
+def test_a_hosts_refusal_is_recorded_and_no_setting_lets_it_pass(
+    make_gate: MakeGate, sink: MemorySink
+) -> None:
+    gate = make_gate([LIST], unreadable=Fallback.ALLOW, encoded=Encoded.ALLOW)
+    assert gate.refuse("a URL", context=Context("here")) == Refused("decision-1")
+    (record,) = sink.last(1)
+    told = (record.event["verdict"], record.event["reason"], record.event["endpoint"])
+    assert told == ("refused", "unreadable", "here")
+
+
+def test_a_hosts_refusal_that_cannot_be_recorded_is_one_all_the_same(make_gate: MakeGate) -> None:
+    class Broken(MemorySink):
+        def append(self, event: Mapping[str, object]) -> None:
+            raise AuditUnavailable(str(len(event)))
+
+    assert make_gate([LIST], audit=Broken()).refuse("a URL") == Refused("decision-1")
+
+
 def _reference() -> list[Any]:
     file = SHARED_DATA / "pdq/expected.csv"
     if not file.exists():

@@ -25,8 +25,10 @@ from initgate.image import (
     encode,
     file_bytes,
     is_pil,
+    is_plain,
     snapshot,
     to_pil,
+    to_png,
 )
 from initgate.model import Picture, Pixels
 from initgate.testing import scene
@@ -595,3 +597,56 @@ def test_a_snapshot_of_a_broken_file_is_unreadable() -> None:
 def test_a_snapshot_keeps_to_the_limits() -> None:
     with pytest.raises(ImageUnreadable, match="max_pixels"):
         snapshot(PICTURE, limits=Limits(max_pixels=48 * 64 - 1))
+
+
+# ── A file as a PNG of its pixels ─────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["PNG", "JPEG", "WEBP", "BMP"])
+def test_an_everyday_file_is_plain(name: str) -> None:
+    assert is_plain(FILES[name])
+
+
+def test_what_decoders_may_show_differently_is_not_plain() -> None:
+    odd = [
+        *(
+            FILES[name]
+            for name in ("GIF", "TIFF", "AVIF", "GIF animation", "APNG", "WebP animation")
+        ),
+        *(FILES[name] for name in ("palette PNG", "CMYK TIFF")),
+        save(PICTURE.convert("CMYK"), "JPEG"),
+        save(PICTURE.convert("I;16"), "PNG"),
+    ]
+    assert [is_plain(data) for data in odd] == [False] * len(odd)
+
+
+def test_a_png_of_a_file_has_its_pixels_and_nothing_else() -> None:
+    data = save(PICTURE, "PNG", icc_profile=b"x" * 200)
+    again = opened(to_png(data, limits=LIMITS))
+    assert np.array_equal(np.asarray(again), SCENE)
+    assert not again.info
+
+
+def test_a_png_of_a_file_stands_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    again = opened(to_png(save(PICTURE, "PNG", exif=exif), limits=LIMITS))
+    assert np.array_equal(np.asarray(again), SCENE[::-1, ::-1])
+
+
+def test_a_png_keeps_the_opacity() -> None:
+    picture = PICTURE.convert("RGBA")
+    picture.putalpha(77)
+    again = opened(to_png(save(picture, "WEBP", lossless=True), limits=LIMITS))
+    assert np.array_equal(np.asarray(again), np.asarray(picture))
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", FILES["PNG"][:-200]])
+def test_no_png_is_made_of_what_cannot_be_read(data: bytes) -> None:
+    with pytest.raises(ImageUnreadable):
+        to_png(data, limits=LIMITS)
+
+
+def test_a_png_keeps_to_the_limits() -> None:
+    with pytest.raises(ImageUnreadable, match="max_pixels"):
+        to_png(FILES["PNG"], limits=Limits(max_pixels=48 * 64 - 1))

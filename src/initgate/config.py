@@ -529,6 +529,66 @@ def is_loopback(host: str) -> bool:
 _Named = TypeVar("_Named", ListSettings, FeedSettings)
 
 
+class ProxySettings(_Frozen):
+    """The ``[proxy]`` table."""
+
+    upstream: str | None = None
+    """The server behind the gate, e.g. ``http://127.0.0.1:7860``."""
+
+    dialect: Literal["generic", "a1111", "comfyui", "openai", "gradio"] = "generic"
+    """How that server takes pictures, and how its clients are told no."""
+
+    host: str = "127.0.0.1"
+    """The address to listen at."""
+
+    port: int = Field(default=8611, ge=1, le=65535)
+    """The port to listen at."""
+
+    threads: int = Field(default=2, ge=1, le=256)
+    """Images looked at at the same time."""
+
+    waiting: int = Field(default=32, ge=0)
+    """Steps of requests that may wait for a thread; more are turned away."""
+
+    canonical: Literal["odd", "all", "none"] = "odd"
+    """Pictures forwarded as a PNG of what was checked: ``odd`` ones, which decoders may show
+    differently (animations become their first frame), ``all``, or ``none``."""
+
+    references: Literal["refuse", "resolve"] = "refuse"
+    """Pictures that a request names by a URL: ``refuse``, or ``resolve``: fetched and checked."""
+
+    fetch_from: tuple[str, ...] = ()
+    """The hosts from which URLs are resolved."""
+
+    max_body_bytes: int = Field(default=128 * 1024 * 1024, ge=1)
+    """Largest body of a request, decompressed, in bytes."""
+
+    max_held_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
+    """Bytes of bodies in memory at the same time, of all requests; more are turned away."""
+
+    max_images: int = Field(default=64, ge=1)
+    """Most images in a request."""
+
+    receive_seconds: float = Field(default=120.0, gt=0)
+    """Time that a body may take to arrive."""
+
+    stop_seconds: int = Field(default=30, ge=1)
+    """Time that requests have to be answered in once the proxy is to stop."""
+
+    @field_validator("upstream")
+    @classmethod
+    def _check_upstream(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^/?#@\s]+(?:/[^?#\s]*)?", value):
+            raise ValueError("allowed: http://HOST:PORT or https://HOST, without query")
+        return value
+
+    @model_validator(mode="after")
+    def _check_references(self) -> ProxySettings:
+        if self.references == "resolve" and not self.fetch_from:
+            raise ValueError('references: "resolve" needs fetch_from; allowed: ["HOST", …]')
+        return self
+
+
 class Settings(BaseSettings):
     """A whole configuration."""
 
@@ -545,6 +605,7 @@ class Settings(BaseSettings):
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
     serve: ServeSettings = ServeSettings()
+    proxy: ProxySettings = ProxySettings()
 
     @field_validator("lists", "feeds")
     @classmethod
@@ -622,23 +683,25 @@ def load_settings(path: str | Path | None = None) -> Settings:
     return _resolve(settings, file.resolve().parent)
 
 
-def with_serve(settings: Settings, **changes: object) -> Settings:
-    """Settings with other values in ``[serve]``: what the command line says.
+def with_table(settings: Settings, table: Literal["serve", "proxy"], **changes: object) -> Settings:
+    """Settings with other values in a table: what the command line says.
 
     Args:
         settings: All settings.
+        table: Its name.
         changes: Values by their keys; None changes nothing.
 
     Raises:
         ConfigError: A value is not allowed.
     """
     given = {key: value for key, value in changes.items() if value is not None}
+    before: ServeSettings | ProxySettings = getattr(settings, table)
     try:
-        own = ServeSettings.model_validate({**settings.serve.model_dump(), **given})
+        own = type(before).model_validate({**before.model_dump(), **given})
     except ValidationError as error:
-        problems = [_explain(one, Path("serve")) for one in error.errors()]
+        problems = [_explain(one, Path(table)) for one in error.errors()]
         raise ConfigError("\n".join(problems)) from error
-    return settings.model_copy(update={"serve": own})
+    return settings.model_copy(update={table: own})
 
 
 def with_threshold(content: str, name: str, threshold: int) -> str:
@@ -805,6 +868,7 @@ def _siblings(loc: tuple[int | str, ...]) -> list[str]:
         "audit": AuditSettings,
         "log": LogSettings,
         "serve": ServeSettings,
+        "proxy": ProxySettings,
     }
     if loc[:2] == ("serve", "keys"):
         return list(KeySettings.model_fields)

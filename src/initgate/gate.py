@@ -177,6 +177,20 @@ class Gate:
         )
         return self._record(decision, context, shelf).verdict
 
+    def refuse(self, why: str, *, context: Context = _NOWHERE) -> Refused:
+        """Records that a host refuses what it could not show to the gate.
+
+        No setting turns this into a pass.
+
+        Args:
+            why: For the operator: what it was, without anything of its content.
+            context: Where it came from, for the record.
+        """
+        refused = Refused(self._new_id())
+        decision = Decision(refused, Reason.UNREADABLE, detail=why)
+        self._record(decision, context, self._shelf)
+        return refused
+
     def inspect(self, image: object, *, context: Context = _NOWHERE) -> Decision:
         """Decides about one image and gives the grounds, for the operator's eyes alone.
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageFile, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, ImageOps, ImageSequence, UnidentifiedImageError
 from typing_extensions import TypeIs
 
 from initgate.errors import ImageUnreadable
@@ -27,6 +27,10 @@ from initgate.model import Levels, Picture, Pixels
 # Pillow knows some forty formats, one of which runs Ghostscript. These are the ones that
 # img2img servers take.
 _FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"]
+
+# What all decoders agree on.
+_PLAIN_FORMATS = {"JPEG", "PNG", "WEBP", "BMP"}
+_PLAIN_MODES = {"L", "RGB", "RGBA"}
 
 _MAX_CHANNELS = 4
 
@@ -199,6 +203,47 @@ def encode(levels: Levels, file_format: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+def is_plain(data: bytes) -> bool:
+    """Whether every decoder sees the same in a file: one frame, of an everyday format and mode.
+
+    Raises:
+        ImageUnreadable: It is in none of the formats.
+    """
+    with _open(data) as opened:
+        return (
+            opened.format in _PLAIN_FORMATS
+            and opened.mode in _PLAIN_MODES
+            and not _has_frames(opened)
+        )
+
+
+def to_png(data: bytes, *, limits: Limits) -> bytes:
+    """A file's first frame, upright as its EXIF says, as a PNG without anything else in it.
+
+    Raises:
+        ImageUnreadable: It cannot be read within the limits.
+    """
+    try:
+        with _open(data) as opened:
+            _Budget(limits).spend(opened.width, opened.height)
+            upright = ImageOps.exif_transpose(opened)
+            if upright.mode in {"I", "F"} or upright.mode.startswith("I;16"):
+                levels, alpha = (
+                    next(iter(_read_numbers(_array(upright)[:, :, None], 0))).levels,
+                    None,
+                )
+            else:
+                levels, alpha = _converted(upright)
+    except Exception as error:
+        raise ImageUnreadable(_describe(error)) from error
+    picture = to_pil(levels)
+    if alpha is not None:
+        picture.putalpha(to_pil(alpha))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 @cache
 def _formats() -> list[str]:
     """The formats to try. HEIC joins if its plug-in is there."""
@@ -228,15 +273,18 @@ def _decode(source: object, limits: Limits, *, reduce_jpegs: bool) -> Picture:
 def _read_file(data: bytes, limits: Limits, *, reduce_jpegs: bool) -> Iterator[Pixels]:
     if len(data) > limits.max_bytes:
         raise ImageUnreadable(f"{len(data)} bytes, more than max_bytes = {limits.max_bytes}")
-    try:
-        opened = Image.open(io.BytesIO(data), formats=_formats())
-    except UnidentifiedImageError as error:
-        raise ImageUnreadable(f"{len(data)} bytes in none of the formats {_formats()}") from error
-    with opened:
+    with _open(data) as opened:
         if reduce_jpegs and opened.format == "JPEG":  # with more than one frame it is "MPO"
             yield from _read_reduced(opened, limits)
         else:
             yield from _read_frames(opened, limits)
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=_formats())
+    except UnidentifiedImageError as error:
+        raise ImageUnreadable(f"{len(data)} bytes in none of the formats {_formats()}") from error
 
 
 def _read_reduced(image: Image.Image, limits: Limits) -> Iterator[Pixels]:

@@ -24,6 +24,7 @@ from initgate.cli.exceptions import exceptions_app
 from initgate.cli.feeds import lists_diff, lists_export, lists_fetch, lists_pin, lists_rollback
 from initgate.cli.lint import lists_lint
 from initgate.cli.lists import lists_app
+from initgate.cli.proxy import proxy
 from initgate.cli.publish import lists_keygen, lists_publish, lists_sign
 from initgate.cli.serve import keys_app, serve
 from initgate.errors import InitgateError
@@ -64,6 +65,7 @@ app.add_typer(keys_app, name="keys")
 app.command()(check)
 app.command()(calibrate)
 app.command()(serve)
+app.command()(proxy)
 app.command()(doctor)
 app.command()(demo)
 

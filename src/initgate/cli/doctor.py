@@ -56,6 +56,7 @@ _EXTRAS = {
     "lists": ("ijson", "lxml"),
     "trust": ("cryptography", "tuf"),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
+    "proxy": ("starlette", "uvicorn", "httpx", "websockets", "brotli", "zstandard"),
 }
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 

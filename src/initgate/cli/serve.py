@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from initgate.cli.console import ERR, ConfigOption, JsonOption, print_json
-from initgate.config import KeySettings, Role, load_settings, with_serve
+from initgate.config import KeySettings, Role, load_settings, with_table
 from initgate.errors import ConfigError
 
 keys_app = typer.Typer(no_args_is_help=True, help="Make keys to the service.")
@@ -26,7 +26,7 @@ def serve(
 
     The options take the place of what [serve] says in the configuration.
     """
-    settings = with_serve(load_settings(config), host=host, port=port, workers=workers)
+    settings = with_table(load_settings(config), "serve", host=host, port=port, workers=workers)
     try:
         from initgate.service import run  # noqa: PLC0415  # an extra
     except ImportError as error:

@@ -1,0 +1,472 @@
+"""The ASGI application around the core: receives, has checked, forwards or refuses.
+
+It keeps nothing of a request. Answers, event streams and sockets pass through as they come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import anyio
+import httpx
+import websockets
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as Incoming
+from starlette.responses import Response as Outgoing
+from starlette.responses import StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from initgate.errors import InitImageRefused
+from initgate.gate import Gate
+from initgate.model import Context, Refused, Verdict
+from initgate.service.pool import Busy, Pool
+from initgate.service.proxy.canonical import Canonical, rewriter
+from initgate.service.proxy.core import (
+    METHODS,
+    Dialect,
+    Headers,
+    Plan,
+    Reference,
+    Request,
+    Response,
+    conclude,
+    name_place,
+    read_request,
+    resolved_as,
+)
+from initgate.service.proxy.found import Bounds, Where
+from initgate.service.proxy.kinds import image_kind
+from initgate.service.proxy.references import Fetcher, Unfetched
+from initgate.service.proxy.texts import Carried, Unparsable
+from initgate.service.proxy.uploads import Uploads
+
+BUSY = "The gate is busy. Nothing was looked at; try again."
+UNREACHABLE = "The server behind the gate cannot be reached."
+
+# RFC 9110, 7.6.1, and what older peers send: for the next hop alone.
+_HOP_BY_HOP = {
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-authentication-info",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "expect",
+}
+_MAX_LEARNT = 1 << 20  # an answer that gives ids is short
+_MAX_REASON = 120  # bytes, of why a socket closes
+_POLICY_VIOLATION, _TRY_LATER, _GONE = 1008, 1013, 1001  # RFC 6455 and its registry
+
+
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """What may be forwarded, and what is to be learnt from the answer."""
+
+    request: Request
+    plan: Plan
+
+
+class Proxy:
+    """A gate before a server.
+
+    Args:
+        gate: What decides.
+        pool: Where it does.
+        upstream: The server, e.g. ``"http://127.0.0.1:7860"``.
+        dialect: The server's.
+        bounds: What a request may cost.
+        canonical: Which pictures are forwarded as a PNG.
+        fetcher: Resolves URLs; None to refuse them.
+        uploads: Ids that passed.
+        client: Speaks to the server.
+        receive_s: How long a client may take to send a request.
+        max_held_bytes: Of bodies in memory, of all requests; more are turned away.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        pool: Pool,
+        *,
+        upstream: str,
+        dialect: Dialect,
+        bounds: Bounds | None = None,
+        canonical: Canonical = Canonical.ODD,
+        fetcher: Fetcher | None = None,
+        uploads: Uploads | None = None,
+        client: httpx.AsyncClient | None = None,
+        receive_s: float = 120.0,
+        max_held_bytes: int = 512 * 1024 * 1024,
+    ) -> None:
+        self._gate = gate
+        self._pool = pool
+        self._upstream = httpx.URL(upstream)
+        self._dialect = dialect
+        self._bounds = bounds or Bounds()
+        self._rewrite = rewriter(canonical, limits=gate.limits)
+        self._fetcher = fetcher
+        self._uploads = uploads if uploads is not None else Uploads()
+        self._client = client or httpx.AsyncClient(
+            trust_env=False,
+            follow_redirects=False,
+            # Pictures take as long as they take to generate.
+            timeout=httpx.Timeout(None, connect=10.0, write=60.0),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
+        )
+        self._receive_s = receive_s
+        self._max_held_bytes = max_held_bytes
+        self._held_bytes = 0
+
+    def app(self) -> Starlette:
+        """The application."""
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            yield
+            await self.close()
+
+        return Starlette(
+            routes=[
+                Route("/{path:path}", self.answer, methods=list(METHODS)),
+                WebSocketRoute("/{path:path}", self.join),
+            ],
+            lifespan=lifespan,
+        )
+
+    async def close(self) -> None:
+        """Finishes what is in flight."""
+        await self._pool.close()
+        await self._client.aclose()
+        if self._fetcher is not None:
+            await self._fetcher.close()
+
+    # ── Requests ──────────────────────────────────────────────────────────────────────────────
+
+    async def answer(self, incoming: Incoming) -> Outgoing:
+        """A request's answer: the server's, or a refusal."""
+        asked = Request(
+            incoming.method,
+            _raw_path(incoming.scope),
+            incoming.scope["query_string"].decode("latin-1"),
+            _headers(incoming.scope),
+        )
+        with self._holding() as hold:
+            return await self._answer(asked, incoming, hold)
+
+    @contextmanager
+    def _holding(self) -> Iterator[Callable[[int], None]]:
+        """Counts the bytes of a body for as long as it is in memory."""
+        own = 0
+
+        def hold(number: int) -> None:
+            nonlocal own
+            if self._held_bytes + number > self._max_held_bytes:
+                raise Busy
+            own += number
+            self._held_bytes += number
+
+        try:
+            yield hold
+        finally:
+            self._held_bytes -= own
+
+    async def _answer(
+        self, asked: Request, incoming: Incoming, hold: Callable[[int], None]
+    ) -> Outgoing:
+        try:
+            outcome = await self._receive(asked, incoming, hold)
+        except TimeoutError:
+            return Outgoing(status_code=408, headers={"connection": "close"})
+        except ClientDisconnect:
+            return Outgoing(status_code=400)  # to nobody
+        except Busy:
+            return self._busy()
+        match outcome:
+            case Refused(decision_id=decision_id):
+                return _to_outgoing(self._dialect.refuse(InitImageRefused.MESSAGE, decision_id))
+            case _Passed():
+                return await self._forward(outcome, incoming)
+
+    async def _receive(
+        self, asked: Request, incoming: Incoming, hold: Callable[[int], None]
+    ) -> _Passed | Refused:
+        try:
+            async with asyncio.timeout(self._receive_s):
+                body = await self._collect(incoming, hold)
+        except Unparsable as error:
+            return await self._refuse(str(error))
+        return await self._decide(replace(asked, body=body))
+
+    async def _collect(self, incoming: Incoming, hold: Callable[[int], None]) -> bytes:
+        body = bytearray()
+        async for chunk in incoming.stream():
+            hold(len(chunk))
+            body += chunk
+            if len(body) > self._bounds.max_bytes:
+                raise Unparsable(f"a body of more than {self._bounds.max_bytes} bytes")
+        return bytes(body)
+
+    async def _decide(self, asked: Request) -> _Passed | Refused:
+        try:
+            return await self._look(asked)
+        except Busy:
+            raise
+        except Exception as error:  # noqa: BLE001  # the broad net: whatever failed, it refuses
+            return await self._refuse(f"fault: {type(error).__name__}")
+
+    async def _look(self, asked: Request) -> _Passed | Refused:
+        """Has everything in a request looked at.
+
+        Raises:
+            Busy: Not everything was.
+        """
+        read = partial(
+            read_request,
+            asked,
+            self._dialect,
+            bounds=self._bounds,
+            known=self._uploads.__contains__,
+        )
+        try:
+            # What has no body is read in a moment; pages load though the pool is full.
+            plan = await self._pool.run(read) if asked.body else read()
+        except Unparsable as error:
+            return await self._refuse(str(error))
+        context = self._context(plan)
+        for where, kind in plan.opaque:
+            what = f"{name_place(where)}: {kind}"
+            verdict = await self._pool.run(partial(self._gate.check_encoded, what, context=context))
+            if isinstance(verdict, Refused):
+                return verdict
+        resolved: dict[Where, Carried] = {}
+        for one in plan.references:
+            try:
+                resolved[one.where] = await self._resolve(one)
+            except Unfetched as error:
+                return await self._refuse(f"{name_place(one.where)}: {error}")
+        verdicts: dict[Where, Verdict] = {}
+        for where, carried in {**plan.images, **resolved}.items():
+            decision = await self._pool.inspect(carried.data, context=context)
+            if isinstance(decision.verdict, Refused):
+                return decision.verdict
+            verdicts[where] = decision.verdict
+        finish = partial(
+            conclude, plan, verdicts=verdicts, resolved=resolved, rewrite=self._rewrite
+        )
+        return _Passed(await self._pool.run(finish) if asked.body else finish(), plan)
+
+    async def _resolve(self, reference: Reference) -> Carried:
+        if self._fetcher is None or not reference.is_url:
+            raise Unfetched(
+                "a picture that the request only names was refused; "
+                "uploads through the gate are known until it restarts"
+                + (', URLs can be fetched with references = "resolve"' * reference.is_url)
+            )
+        data = await self._fetcher.fetch(reference.text)
+        return resolved_as(data, image_kind(data) or "no image")
+
+    def _context(self, plan: Plan) -> Context:
+        # The pattern, not the path: that may hold names of files.
+        return Context(f"proxy {self._dialect.name} {plan.route.path or 'unknown route'}")
+
+    async def _refuse(self, why: str) -> Refused:
+        """The refusal of what could not be shown to the gate."""
+        context = Context(f"proxy {self._dialect.name}")
+        return await self._pool.run(partial(self._gate.refuse, why, context=context))
+
+    def _busy(self) -> Outgoing:
+        busy = self._dialect.refuse(BUSY, "")
+        return _to_outgoing(
+            replace(busy, status=503, headers=(*busy.headers, ("retry-after", "2")))
+        )
+
+    async def _forward(self, passed: _Passed, incoming: Incoming) -> Outgoing:
+        learn = passed.plan.route.learn
+        headers = self._forwarded_headers(passed.request.headers, incoming.scope)
+        if learn is not None:
+            headers = [one for one in headers if one[0] != "accept-encoding"]
+            headers.append(("accept-encoding", "identity"))  # its answer is read here
+        request = httpx.Request(
+            passed.request.method,
+            self._url(passed.request),
+            headers=headers,
+            content=passed.request.body or None,
+        )
+        try:
+            response = await self._client.send(request, stream=True)
+        except httpx.TransportError:
+            unreachable = self._dialect.refuse(UNREACHABLE, "")
+            return _to_outgoing(replace(unreachable, status=502))
+        answer = response.aiter_raw()
+        learnt = b""
+        if learn is not None and response.is_success:
+            learnt = await _begin(answer)
+            self._uploads.add(learn(passed.request, learnt))
+        outgoing = StreamingResponse(_stream(learnt, answer, response), response.status_code)
+        dropped = _hop_by_hop(response.headers.get("connection", ""))
+        outgoing.raw_headers = [
+            (name.lower(), value)
+            for name, value in response.headers.raw
+            if name.decode("latin-1").lower() not in dropped
+        ]
+        return outgoing
+
+    def _url(self, request: Request) -> httpx.URL:
+        path = self._upstream.path.rstrip("/") + request.path
+        query = f"?{request.query}" if request.query else ""
+        return self._upstream.copy_with(raw_path=f"{path}{query}".encode("latin-1"))
+
+    def _forwarded_headers(self, headers: Headers, scope: Any) -> list[tuple[str, str]]:
+        dropped = _hop_by_hop(next((v for k, v in headers if k == "connection"), ""))
+        dropped |= {"content-length"}
+        if self._upstream.scheme == "https":
+            dropped |= {"host"}  # a server by name; one on the same host compares it with Origin
+        kept = [(key, value) for key, value in headers if key not in dropped]
+        client = scope.get("client")
+        return [
+            *kept,
+            *([("x-forwarded-for", client[0])] if client else []),
+            ("x-forwarded-proto", scope.get("scheme", "http").replace("ws", "http")),
+            ("via", "1.1 initgate"),
+        ]
+
+    # ── Sockets ───────────────────────────────────────────────────────────────────────────────
+
+    async def join(self, incoming: WebSocket) -> None:
+        """A socket between client and server. What the client says is looked at."""
+        scope = incoming.scope
+        opening = Request(
+            "GET", _raw_path(scope), scope["query_string"].decode("latin-1"), _headers(scope)
+        )
+        try:
+            if isinstance(await self._decide(opening), Refused):
+                await incoming.close(_POLICY_VIOLATION)
+                return
+        except Busy:
+            await incoming.close(_TRY_LATER)
+            return
+        url = str(self._url(opening)).replace("http", "ws", 1)
+        offered = [Subprotocol(one) for one in scope.get("subprotocols", [])]
+        headers = [
+            (name, value)
+            for name, value in self._forwarded_headers(opening.headers, scope)
+            if not name.startswith("sec-websocket-") and name not in {"user-agent", "host"}
+        ]
+        try:
+            upstream = await connect(
+                url,
+                subprotocols=offered or None,
+                additional_headers=headers,
+                user_agent_header=opening.header("user-agent") or None,
+                max_size=None,
+                proxy=None,
+                compression=None,
+                open_timeout=10,
+            )
+        except (OSError, websockets.WebSocketException):
+            await incoming.close(_GONE)
+            return
+        async with upstream:
+            await incoming.accept(upstream.subprotocol)
+            await self._pump(incoming, upstream, opening)
+
+    async def _pump(
+        self, incoming: WebSocket, upstream: ClientConnection, opening: Request
+    ) -> None:
+        """Until one of the two leaves."""
+        tasks = {
+            asyncio.create_task(self._pump_up(incoming, upstream, opening)),
+            asyncio.create_task(_pump_down(incoming, upstream)),
+        }
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*done, *pending, return_exceptions=True)
+        with suppress(RuntimeError):  # it is closed already
+            await incoming.close(_GONE)
+
+    async def _pump_up(
+        self, incoming: WebSocket, upstream: ClientConnection, opening: Request
+    ) -> None:
+        while (message := await incoming.receive())["type"] == "websocket.receive":
+            text, data = message.get("text"), message.get("bytes") or b""
+            said = data if text is None else text.encode()
+            asked = Request("WS", opening.path, body=said)
+            try:
+                outcome = await self._decide(asked)
+            except Busy:
+                await incoming.close(_TRY_LATER, BUSY)
+                return
+            if isinstance(outcome, Refused):
+                why = f"Refused. Decision id: {outcome.decision_id}"
+                await incoming.close(_POLICY_VIOLATION, why[:_MAX_REASON])
+                return
+            body = outcome.request.body
+            await upstream.send(body if text is None else body.decode())
+
+
+async def _pump_down(incoming: WebSocket, upstream: ClientConnection) -> None:
+    with suppress(websockets.ConnectionClosed, WebSocketDisconnect):
+        async for message in upstream:
+            if isinstance(message, str):
+                await incoming.send_text(message)
+            else:
+                await incoming.send_bytes(message)
+
+
+async def _begin(answer: AsyncIterator[bytes]) -> bytes:
+    """The beginning of an answer, if it is short all of it."""
+    begun = bytearray()
+    with suppress(httpx.TransportError):  # then what is forwarded is cut off as well
+        async for chunk in answer:
+            begun += chunk
+            if len(begun) > _MAX_LEARNT:
+                break
+    return bytes(begun)
+
+
+async def _stream(
+    begun: bytes, rest: AsyncIterator[bytes], response: httpx.Response
+) -> AsyncIterator[bytes]:
+    try:
+        if begun:
+            yield begun
+        async for chunk in rest:
+            yield chunk
+    finally:
+        with anyio.CancelScope(shield=True):  # also when the client left
+            await response.aclose()
+
+
+def _to_outgoing(response: Response) -> Outgoing:
+    outgoing = Outgoing(response.body, response.status)
+    for name, value in response.headers:
+        outgoing.headers[name] = value
+    return outgoing
+
+
+def _hop_by_hop(connection: str) -> set[str]:
+    return _HOP_BY_HOP | {one.strip().lower() for one in connection.split(",")}
+
+
+def _raw_path(scope: Any) -> str:
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    return raw.partition(b"?")[0].decode("latin-1")
+
+
+def _headers(scope: Any) -> Headers:
+    return tuple((k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in scope["headers"])

@@ -1,0 +1,171 @@
+"""Clients as their authors ship them, with nothing changed but the address."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from requests_made import file_of
+from samples import photo
+
+from initgate import Gate
+from initgate.config import ProxySettings
+
+pytest.importorskip("httpx")
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+pytest.importorskip("websockets")
+
+from upstreams import Upstream, serving  # after what it needs
+
+from initgate.service.proxy.run import make_proxy
+
+pytestmark = pytest.mark.filterwarnings("default")  # theirs are not ours
+
+SIDE = 256
+
+
+class Behind:
+    """A fake server behind a proxy, and what reached it."""
+
+    def __init__(self, url: str, upstream: Upstream, gate: Gate) -> None:
+        self.url = url
+        self.upstream = upstream
+        self._gate = gate
+
+    @property
+    def last_id(self) -> str:
+        (record,) = self._gate.journal.sink.last(1)
+        return str(record.event["decision_id"])
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
+
+
+def behind(stack: ExitStack, gate: Gate, dialect: Any) -> Behind:
+    upstream = Upstream()
+    url = stack.enter_context(serving(upstream.app()))
+    proxy = make_proxy(gate, ProxySettings(upstream=url, dialect=dialect))
+    return Behind(stack.enter_context(serving(proxy.app())), upstream, gate)
+
+
+def is_same(data: bytes, name: str) -> bool:
+    from PIL import Image  # noqa: PLC0415
+
+    with Image.open(io.BytesIO(data)) as opened:
+        return np.array_equal(np.asarray(opened.convert("RGB")), np.asarray(photo(name, SIDE)))
+
+
+# ── webuiapi ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def a1111(stack: ExitStack, quick_gate: Gate) -> Behind:
+    return behind(stack, quick_gate, "a1111")
+
+
+def test_webuiapi_gets_its_picture(a1111: Behind) -> None:
+    webuiapi = pytest.importorskip("webuiapi")
+    api = webuiapi.WebUIApi(host="127.0.0.1", port=a1111.port)
+    result = api.img2img(images=[photo("flower", SIDE)], prompt="a", mask_image=None)
+    assert result.image.size == (1, 1)
+    (text,) = json.loads(a1111.upstream.got[-1].body)["init_images"]
+    assert is_same(base64.b64decode(text.split(",")[-1]), "flower")
+
+
+def test_webuiapi_is_told_of_a_refusal(a1111: Behind) -> None:
+    webuiapi = pytest.importorskip("webuiapi")
+    api = webuiapi.WebUIApi(host="127.0.0.1", port=a1111.port)
+    a1111.upstream.got.clear()
+    with pytest.raises(RuntimeError) as raised:
+        api.img2img(images=[photo("astronaut", SIDE)], prompt="a")
+    assert a1111.last_id in str(raised.value)
+    unit = webuiapi.ControlNetUnit(image=photo("astronaut", SIDE))
+    with pytest.raises(RuntimeError) as raised:
+        api.txt2img(prompt="a", controlnet_units=[unit])
+    assert a1111.last_id in str(raised.value)
+    assert a1111.upstream.got == []
+
+
+# ── openai ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def openai_like(stack: ExitStack, quick_gate: Gate) -> Behind:
+    return behind(stack, quick_gate, "openai")
+
+
+def test_openai_gets_its_picture(openai_like: Behind) -> None:
+    openai = pytest.importorskip("openai")
+    with openai.OpenAI(base_url=f"{openai_like.url}/v1", api_key="x") as client:
+        picture = file_of("flower", "PNG", most=SIDE)
+        assert client.images.edit(image=[("a.png", picture)] * 2, prompt="a").data
+    assert openai_like.upstream.got[-1].body.count(picture) == 2
+
+
+def test_openai_is_told_of_a_refusal_and_does_not_ask_again(openai_like: Behind) -> None:
+    openai = pytest.importorskip("openai")
+    openai_like.upstream.got.clear()
+    with openai.OpenAI(base_url=f"{openai_like.url}/v1", api_key="x") as client:
+        with pytest.raises(openai.BadRequestError) as raised:
+            client.images.edit(
+                image=("a.png", file_of("flower", "PNG", most=SIDE)),
+                mask=("m.png", file_of("astronaut", "PNG", most=SIDE)),
+                prompt="a",
+            )
+        first = openai_like.last_id
+        assert raised.value.code == "moderation_blocked"
+        assert raised.value.request_id == first
+        url = f"data:image/png;base64,{base64.b64encode(file_of('astronaut', most=SIDE)).decode()}"
+        content = [{"type": "image_url", "image_url": {"url": url}}]
+        with pytest.raises(openai.BadRequestError) as raised:
+            client.chat.completions.create(
+                model="a", messages=[{"role": "user", "content": content}]
+            )
+    assert openai_like.last_id in raised.value.message
+    assert openai_like.last_id != first
+    assert openai_like.upstream.got == []
+
+
+# ── comfy-api-simplified ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def comfyui(stack: ExitStack, quick_gate: Gate) -> Behind:
+    return behind(stack, quick_gate, "comfyui")
+
+
+def test_comfy_api_gets_its_picture_and_its_prompt(comfyui: Behind, tmp_path: Path) -> None:
+    comfy = pytest.importorskip("comfy_api_simplified")
+    file = tmp_path / "a.png"
+    file.write_bytes(file_of("flower", "PNG", most=SIDE))
+    api = comfy.ComfyApiWrapper(comfyui.url)
+    named = api.upload_image(str(file))
+    assert file.read_bytes() in comfyui.upstream.got[-1].body
+    graph = {"1": {"class_type": "LoadImage", "inputs": {"image": named["name"]}}}
+    assert api.queue_prompt(graph)["prompt_id"] == "1"
+
+
+def test_comfy_api_is_told_of_a_refusal(comfyui: Behind, tmp_path: Path) -> None:
+    comfy = pytest.importorskip("comfy_api_simplified")
+    comfyui.upstream.got.clear()
+    file = tmp_path / "a.png"
+    file.write_bytes(file_of("astronaut", "PNG", most=SIDE))
+    api = comfy.ComfyApiWrapper(comfyui.url)
+    with pytest.raises(Exception, match="400"):  # all that it tells of an answer
+        api.upload_image(str(file))
+    assert comfyui.upstream.got == []
