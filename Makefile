@@ -9,6 +9,8 @@ READY := .venv/.ready
 demo: $(READY)  ## show the gate at work
 	$(BIN)/initgate demo
 
+# One process a processor: threads of torch and OpenBLAS would only wait for each other.
+test: export OMP_NUM_THREADS := 1
 test: $(READY)  ## all tests
 	$(BIN)/python -m pytest -n auto
 
