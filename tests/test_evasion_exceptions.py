@@ -21,6 +21,7 @@ from initgate.image import encode
 from initgate.model import RGB, HashList, ListEntry, Match
 from initgate.policy import Fallback, ListPolicy
 from initgate.testing import MemorySink, make_list, scene
+from initgate.views import STANDARD
 
 FALSE, TRUE, OTHER = scene(3), scene(1), scene(2)
 (TRUE_ENTRY,) = make_list([TRUE])
@@ -157,7 +158,9 @@ def test_a_copy_that_lies_on_the_other_side_of_the_entry_is_refused(make_gate: M
 def test_a_released_file_passes_in_every_view_and_list(make_gate: MakeGate) -> None:
     data = encode(np.concatenate([FALSE, TRUE], axis=1), "PNG")
     digest = ListEntry(Algorithm.MD5, hashlib.md5(data, usedforsecurity=False).digest(), "md5")
-    gate = make_gate([LIST, listed(digest, name="digests")], exceptions=of_file(data))
+    gate = make_gate(
+        [LIST, listed(digest, name="digests")], families=STANDARD, exceptions=of_file(data)
+    )
     decision = gate.inspect(data)
     assert decision.reason is Reason.RELEASED
     assert {match.entry for match in decision.matches} >= {"true", "md5"}

@@ -357,9 +357,10 @@ FEED = '[[lists]]\nname = "a"\nfeed = "f"\n[[feeds]]\nname = "f"\nsource = "{}"\
 @pytest.mark.parametrize(
     ("source", "more", "told"),
     [
-        ("https://localhost/a.csv", "", "source: 'https://localhost/a.csv'; allowed: a file"),
-        ("ncmec", "", "source: 'ncmec'; allowed: a file"),
-        ("a.csv", 'root = "root.json"', "root: a file is no TUF repository"),
+        ("ncmec", "", "the source ncmec needs credentials"),
+        ("a.csv", 'root = "root.json"', "root: the source is no TUF repository"),
+        ("tuf+https://localhost/", "", "a TUF repository needs root and target"),
+        ("tuf+file:///", 'root = "root.json"\ntarget = "a.csv"', "root.json: No such file"),
         ("a.csv", 'sha256 = ""', "sha256: ''; allowed: 64 hexadecimal digits"),
         ("a.csv", "public_keys = []", "feed 'f': public_keys: "),
     ],
