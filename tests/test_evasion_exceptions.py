@@ -69,7 +69,7 @@ def of_file(data: bytes, **fields: Any) -> Exceptions:
 @pytest.fixture
 def gate(make_gate: MakeGate) -> Gate:
     """A gate with the false picture released, view by view."""
-    made = make_gate([LIST])
+    made = make_gate([LIST], families=STANDARD)
     made.release(of_views(made.recognise(FALSE)))
     return made
 
