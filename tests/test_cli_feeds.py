@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +18,8 @@ from initgate.lists import Format, dump
 from initgate.model import ListEntry
 from initgate.store.versions import Versions
 from initgate.testing import make_list, scene
+
+KEY = "RWQNp+4VES6V6WMbXCN6Sw6lqzxA04iqbwvZ2xuQ9TazNqVFL9KTEH18"
 
 
 def entry(name: str, *tags: str) -> ListEntry:
@@ -226,6 +229,50 @@ def test_an_old_feed_is_warned_of(fetched: Path) -> None:
     versions.save(replace(versions.state(), succeeded_at=at - timedelta(minutes=1)))
     assert status(fetched)[0]["old"]
     assert "past warn_after" in plain(run("doctor", "-c", fetched).stdout)
+
+
+def _doctor(config: Path) -> dict[str, tuple[str, str]]:
+    """By what was looked at, the state and what was said."""
+    lines = json_lines(run("doctor", "--json", "-c", config))
+    return {one["check"]: (one["state"], one["says"]) for one in lines}
+
+
+def test_the_doctor_tells_how_a_feed_is(config: Path, replaced: Callable[..., None]) -> None:
+    state, told = _doctor(config)["feed partner"]
+    assert (state, "initgate lists fetch partner" in told) == ("warning", True)
+    run("lists", "fetch", "-c", config)
+    state, told = _doctor(config)["feed partner"]
+    assert (state, told.startswith("fetched ")) == ("ok", True)
+    replaced(entry("a"))
+    run("lists", "fetch", "-c", config)
+    state, told = _doctor(config)["feed partner"]
+    assert (state, "initgate lists diff partner" in told) == ("warning", True)
+    (config.parent / "partner.csv").write_text("nonsense")
+    run("lists", "fetch", "-c", config)
+    state, told = _doctor(config)["feed partner"]
+    assert (state, told.startswith("not fetched: ")) == ("warning", True)
+
+
+@pytest.mark.parametrize(
+    ("extra", "source", "missing"),
+    [
+        ("sources", 'source = "https://example.org/a.csv"', "initgate.sources.https"),
+        ("sources", 'source = "tat"\ncredentials = "env:TAT"', "initgate.sources.tat"),
+        ("trust", f'source = "a.csv"\npublic_keys = ["{KEY}"]', "cryptography"),
+        (
+            "trust",
+            'source = "tuf+file:///a"\nroot = "root.json"\ntarget = "a.csv"',
+            "initgate.sources.tuf.reader",
+        ),
+    ],
+)
+def test_the_doctor_names_the_extra_that_a_feed_needs(
+    config: Path, monkeypatch: pytest.MonkeyPatch, extra: str, source: str, missing: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    config.write_text(config.read_text().replace('source = "partner.csv"', source))
+    state, told = _doctor(config)["feed partner"]
+    assert (state, f"pip install 'initgate[{extra}]'" in told) == ("failure", True)
 
 
 @pytest.mark.parametrize(

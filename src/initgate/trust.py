@@ -203,10 +203,12 @@ class Signed:
             cannot stand in for it. Default: any.
 
     Raises:
-        ConfigError: A key is none, or there are fewer than must have signed.
+        ConfigError: A key is none, or there are fewer than must have signed, or the extra is
+            missing.
     """
 
     def __init__(self, public_keys: Iterable[str], *, at_least: int = 1, name: str = "") -> None:
+        _needs_cryptography()
         self._keys = {PublicKey.parse(one) for one in public_keys}
         self._at_least = at_least
         self._name = name
@@ -296,7 +298,6 @@ class _Signature:
             ) from error
 
     def verify(self, key: PublicKey, digest: bytes, *, source: str) -> None:
-        _needs_cryptography()
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  # an extra
         from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
             Ed25519PublicKey,

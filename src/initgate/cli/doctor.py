@@ -26,7 +26,7 @@ from initgate.cli.console import (
 )
 from initgate.cli.exceptions import told_exceptions
 from initgate.cli.lists import Loaded, load_lists, told_share
-from initgate.config import Settings, find_config, load_settings
+from initgate.config import FeedSettings, Settings, find_config, load_settings
 from initgate.errors import (
     AuditUnavailable,
     ConfigError,
@@ -35,7 +35,7 @@ from initgate.errors import (
 from initgate.index import snapshot
 from initgate.lists import Format
 from initgate.model import Action
-from initgate.wiring import open_audit
+from initgate.wiring import now, open_audit, open_feed
 
 _STALE = timedelta(days=30)  # advice for lists without max_age
 
@@ -54,6 +54,7 @@ _EXTRAS = {
     "diffusers": ("torch", "diffusers", "transformers"),
     "heif": ("pillow_heif",),
     "lists": ("ijson", "lxml"),
+    "sources": ("fsspec", "httpcore2", "tenacity"),
     "trust": ("cryptography", "tuf"),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
     "proxy": ("starlette", "uvicorn", "httpx", "websockets", "brotli", "zstandard"),
@@ -89,6 +90,8 @@ def _diagnose(config: Path | None) -> Iterator[_Finding]:
     loaded = list(load_lists(settings))
     for one in loaded:
         yield from _diagnose_list(one)
+    for feed in settings.feeds:
+        yield _diagnose_feed(feed, settings)
     exceptions = list(_diagnose_exceptions(settings))
     yield from exceptions
     if not any(one.error for one in loaded) and not any(one.exit_code for one in exceptions):
@@ -157,6 +160,23 @@ def _diagnose_list(one: Loaded) -> Iterator[_Finding]:
         if flagged := one.parts[0].flagged:
             says += f", {len(flagged)} hashes set to flag"
         yield _Finding(what, "ok", says)
+
+
+def _diagnose_feed(feed: FeedSettings, settings: Settings) -> _Finding:
+    what = f"feed {feed.name}"
+    try:
+        state = open_feed(settings, feed.name).versions.state()
+    except CONFIGURATION as error:  # an extra that its source or trust needs, among others
+        return _Finding(what, "failure", str(error), USAGE)
+    if state.error:
+        return _Finding(what, "warning", f"not fetched: {state.error}")
+    if state.waiting:
+        says = f"a version waits: {state.why}; look at it: initgate lists diff {feed.name}"
+        return _Finding(what, "warning", says)
+    if state.succeeded_at is None:
+        says = f"was never fetched: initgate lists fetch {feed.name}"
+        return _Finding(what, "warning", says)
+    return _Finding(what, "ok", f"fetched {told_age(now() - state.succeeded_at)} ago")
 
 
 def _diagnose_exceptions(settings: Settings) -> Iterator[_Finding]:
