@@ -33,7 +33,7 @@ def listed(*seeds: int) -> bytes:
 
 def code(seed: int) -> str:
     """The hash of a scene."""
-    return make_list([scene(seed)]).codes[0].tobytes().hex()
+    return bytes(make_list([scene(seed)]).codes[0]).hex()
 
 
 @dataclass
