@@ -38,10 +38,11 @@ class Change:
     number: int
     at: int
     is_gone: bool = False
+    code: str = ""
 
     @property
     def pdq(self) -> str:
-        return hashlib.sha256(str(self.number).encode()).hexdigest()
+        return self.code or hashlib.sha256(str(self.number).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class ListServer:
     asked: list[Asked] = field(default_factory=list)
     faults: list[Fault | None] = field(default_factory=list)
     file: bytes = b"algorithm,hash,entry\n"
+    signature: bytes = b"signed"
     etag: str = '"1"'
     next_is: Callable[[str], str] = lambda link: link
     shuffles: bool = False
@@ -142,6 +144,7 @@ class ListServer:
         return {
             "/list.csv": self.list_file,
             "/list.csv.sig": self.list_file,
+            "/list.csv.minisig": self.list_file,
             "/hashsharing/v2/entries": self.ncmec,
             "/v1/FetchHashes": self.stopncii,
             f"/graph/{GROUP}/threat_updates/": self.threat_updates,
@@ -164,7 +167,7 @@ class ListServer:
     def list_file(self, request: Request) -> Response:
         if request.headers.get("if-none-match") == self.etag:
             return Response(status_code=304)
-        data = b"signed" if request.url.path.endswith(".sig") else self.file
+        data = self.file if request.url.path.endswith(".csv") else self.signature
         headers = {"etag": self.etag, "last-modified": "Fri, 02 Jan 2026 03:04:05 GMT"}
         return Response(data, media_type="text/csv", headers=headers)
 

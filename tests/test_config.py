@@ -57,7 +57,14 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
         # which have no default that could be spelt out
         and not any(
             key in line
-            for key in ("subject_key", "flag_threshold", "feed =", "exceptions.jsonl", "upstream")
+            for key in (
+                "subject_key",
+                "# key",
+                "flag_threshold",
+                "feed =",
+                "exceptions.jsonl",
+                "upstream",
+            )
         )
         and line not in examples
     ]

@@ -82,6 +82,7 @@ SPOKEN_DEFAULTS = {
     "lists.threshold": "by algorithm",
     "lists.flag_threshold": "none",
     "lists.max_age": "`never`",
+    "store.key": "none",
     "exceptions.path": "none",
     "audit.subject_key": "random",
     "serve.keys": "none",

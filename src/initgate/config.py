@@ -54,7 +54,8 @@ _AUDIT_URL = "allowed: sqlite:///FILE, for a log that lasts"
 VIEW_FAMILIES = ("frame", "on white", "on black", "alpha", *Family, *ORIENTATIONS[1:])
 """The views that may have an offset: how a part of a view's name begins."""
 
-_SECRET = {"subject_key", "sha256"}  # a key may have been put where its digest belongs
+# A key may have been put where its digest belongs, or where it is.
+_SECRET = {"subject_key", "sha256", "key"}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -333,6 +334,16 @@ class StoreSettings(_Frozen):
 
     path: Path = Path("initgate-lists")
     """The folder in which feeds are kept, version by version."""
+
+    key: str | None = None
+    """Where the key is that encrypts them: ``env:NAME`` or ``file:PATH``. Default: none does."""
+
+    @field_validator("key")
+    @classmethod
+    def _check_key(cls, value: str | None) -> str | None:
+        if value is not None and not re.match("(env|file):.", value):
+            raise ValueError('allowed: "env:NAME" or "file:PATH", where the key is')
+        return value
 
 
 class GateSettings(_Frozen):
@@ -765,7 +776,8 @@ def _resolve(settings: Settings, folder: Path) -> Settings:
     def absolute(path: Path | str) -> Path:
         return (folder / Path(path).expanduser()).resolve()
 
-    store = settings.store.model_copy(update={"path": absolute(settings.store.path)})
+    key = settings.store.key and _absolute_secret(settings.store.key, absolute)
+    store = settings.store.model_copy(update={"path": absolute(settings.store.path), "key": key})
     lists = tuple(
         one.model_copy(
             update={

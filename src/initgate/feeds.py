@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
+from initgate import sealed
 from initgate.errors import ConfigError, ListRejected, SourceUnavailable
 from initgate.lists.feed import Record, Tally, tolerant
 from initgate.lists.formats import Reader
@@ -134,7 +135,7 @@ def fetch(feed: Feed, *, clock: Callable[[], datetime], tell: Tell = lambda *_: 
     with versions.locked():
         begun = clock()
         state = replace(versions.state(), polled_at=begun, error="")
-        incoming = _Incoming(versions.folder / "incoming")
+        incoming = _Incoming(versions.folder / "incoming", versions.key)
         try:
             found, state = _update(feed, state, incoming, begun, tell)
         except (ConfigError, ListRejected, SourceUnavailable) as error:
@@ -273,7 +274,11 @@ def _merged(
     tally, repeated, vouched = Tally(), 0, Vouched("", state.vouched_at)
     for batch in batches:
         with ExitStack() as stack:
-            pages = [stack.enter_context(page.open("rb")) for page in batch.pages]
+            files = [stack.enter_context(page.open("rb")) for page in batch.pages]
+            pages = [
+                stack.enter_context(sealed.opened(file, feed.versions.key, source=str(page)))
+                for file, page in zip(files, batch.pages, strict=True)
+            ]
             vouched = feed.trust.verify(
                 pages, batch.signature, source=batch.name, newest=vouched.at
             )
@@ -337,10 +342,12 @@ class _Incoming:
 
     Args:
         folder: Where they are kept.
+        key: What their pages are sealed with; None if they are not.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, key: bytes | None) -> None:
         self._folder = folder
+        self._key = key
         self.checkpoint: Checkpoint = {}
         self._base = ""
 
@@ -366,7 +373,7 @@ class _Incoming:
         partial.mkdir(durable.FOLDER_MODE)
         for number, page in enumerate(batch.pages):
             with (partial / f"page-{number:06}").open("wb") as file:
-                shutil.copyfileobj(page, file)
+                sealed.write(page, file, self._key)
                 durable.sync(file)
         told = {
             "base": self._base,

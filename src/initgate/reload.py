@@ -113,13 +113,13 @@ class Source:
         return made
 
     def _open(self) -> HashList:
-        path = self.path
+        path, key = self.path, None
         if self.feed is not None:
-            path = self.feed.file(self._version(self.feed), self.algorithm)
+            path, key = self.feed.file(self._version(self.feed), self.algorithm), self.feed.key
         elif self._opened is not None:
             self.verify()
         return store.load_made(
-            path, name=self.name, file_format=self.file_format, algorithm=self.algorithm
+            path, name=self.name, file_format=self.file_format, algorithm=self.algorithm, key=key
         )
 
     def _version(self, feed: Versions) -> str:

@@ -11,9 +11,14 @@ HKDF-SHA-256 from the given one and a random salt, so that no nonce is ever used
 
 from __future__ import annotations
 
+import io
 import mmap
 import os
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+from typing_extensions import Buffer, override
 
 from initgate.errors import ConfigError, ListRejected
 
@@ -88,32 +93,119 @@ def unseal(file: BinaryIO, key: bytes, *, source: str) -> mmap.mmap:
         ListRejected: It is no sealed file, was changed or cut off, or sealed with another key.
         OSError: It cannot be read.
     """
-    length = file.seek(0, os.SEEK_END) - _HEADER_BYTES
-    file.seek(0)
-    header = file.read(_HEADER_BYTES)
-    if not header.startswith(MAGIC):
-        raise ListRejected(
-            "not encrypted, though [store] has a key: fetch the list anew", source=source
-        )
-    chunks = -(-length // (_CHUNK_BYTES + _TAG_BYTES))
-    if length - chunks * _TAG_BYTES <= 0:
+    chunks = _Chunks(file, key, source=source)
+    if not chunks.size:
         raise _changed(source)
-    opened = mmap.mmap(-1, length - chunks * _TAG_BYTES)
+    opened = mmap.mmap(-1, chunks.size)
     if hasattr(mmap, "MADV_DONTDUMP"):
         opened.madvise(mmap.MADV_DONTDUMP)
-    from cryptography.exceptions import InvalidTag  # noqa: PLC0415  # an extra
-
-    cipher = _cipher(key, header[len(MAGIC) :])
-    for number in range(chunks):
-        sealed = file.read(_CHUNK_BYTES + _TAG_BYTES)
-        nonce = _nonce(number, is_last=number == chunks - 1)
-        try:
-            opened.write(cipher.decrypt(nonce, sealed, MAGIC))
-        except (InvalidTag, ValueError) as error:  # the latter if it was cut off meanwhile
-            opened.close()
-            raise _changed(source) from error
+    try:
+        for number in range(chunks.number):
+            opened.write(chunks.read(number))
+    except ListRejected:
+        opened.close()
+        raise
     opened.seek(0)
     return opened
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file begins as a sealed one does.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def write(file: BinaryIO, out: BinaryIO, key: bytes | None) -> None:
+    """Copies a file, and seals the copy if there is a key: :func:`seal`."""
+    if key is None:
+        shutil.copyfileobj(file, out)
+    else:
+        seal(file, out, key)
+
+
+def opened(file: BinaryIO, key: bytes | None, *, source: str) -> BinaryIO:
+    """What :func:`write` copied: the file itself, or one that decrypts it where it is read.
+
+    Raises:
+        ListRejected: It is sealed and there is no key; or see :func:`unseal`, also when it is read.
+    """
+    if key is not None:
+        return io.BufferedReader(_Opened(_Chunks(file, key, source=source)))
+    if file.read(len(MAGIC)) == MAGIC:
+        raise ListRejected("it is encrypted: set key in [store]", source=source)
+    file.seek(0)
+    return file
+
+
+class _Chunks:
+    """The pieces of a sealed file."""
+
+    def __init__(self, file: BinaryIO, key: bytes, *, source: str) -> None:
+        length = file.seek(0, os.SEEK_END) - _HEADER_BYTES
+        file.seek(0)
+        header = file.read(_HEADER_BYTES)
+        if not header.startswith(MAGIC):
+            raise ListRejected(
+                "not encrypted, though [store] has a key: fetch the list anew", source=source
+            )
+        self.number = -(-length // (_CHUNK_BYTES + _TAG_BYTES))
+        self.size = length - self.number * _TAG_BYTES
+        if self.number <= 0 or self.size < 0:
+            raise _changed(source)
+        self._file = file
+        self._cipher = _cipher(key, header[len(MAGIC) :])
+        self._source = source
+
+    def read(self, number: int) -> bytes:
+        """Decrypts one."""
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415  # an extra
+
+        self._file.seek(_HEADER_BYTES + number * (_CHUNK_BYTES + _TAG_BYTES))
+        data = self._file.read(_CHUNK_BYTES + _TAG_BYTES)
+        nonce = _nonce(number, is_last=number == self.number - 1)
+        try:
+            return self._cipher.decrypt(nonce, data, MAGIC)
+        except (InvalidTag, ValueError) as error:  # the latter if it was cut off meanwhile
+            raise _changed(self._source) from error
+
+
+class _Opened(io.RawIOBase):
+    """A sealed file as it was before; of its pieces one is held."""
+
+    def __init__(self, chunks: _Chunks) -> None:
+        super().__init__()
+        self._chunks = chunks
+        self._at = 0
+        self._held: tuple[int, bytes] = (-1, b"")
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def seekable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Buffer, /) -> int:
+        number, start = divmod(self._at, _CHUNK_BYTES)
+        if number != self._held[0] and (not self._at or self._at < self._chunks.size):
+            self._held = number, self._chunks.read(number)
+        view = memoryview(buffer).cast("B")
+        data = self._held[1][start : start + len(view)] if number == self._held[0] else b""
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    @override
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._chunks.size}[whence]
+        self._at = max(origin + offset, 0)
+        return self._at
 
 
 def _nonce(number: int, *, is_last: bool) -> bytes:
@@ -136,6 +228,6 @@ def _cipher(key: bytes, salt: bytes) -> AESGCM:
 def _changed(source: str) -> ListRejected:
     return ListRejected(
         "it was sealed with another key, or changed or cut off since: give the key it was sealed "
-        "with, or fetch the list anew",
+        "with ([store] key), or fetch the list anew",
         source=source,
     )

@@ -33,10 +33,11 @@ from initgate.gate import Gate, Shelf
 from initgate.index import Index
 from initgate.policy import Policy
 from initgate.reload import Parts, Reloader, Source
+from initgate.sealed import parse_key
 from initgate.sources import Source as FeedSource
 from initgate.sources import tuf
 from initgate.sources.bounds import BOUNDS
-from initgate.sources.credentials import Warn
+from initgate.sources.credentials import Credentials, Warn
 from initgate.sources.file import FileSource
 from initgate.sources.opening import open_source
 from initgate.store.versions import Versions
@@ -76,6 +77,7 @@ def load_gate(config: str | Path | Settings | None = None, *, log: Any = None) -
     )
     sources = [
         _to_source(
+            settings,
             one,
             fit=functools.partial(_fit, policy, may_be_empty=one.allow_empty),
             share=functools.partial(share_at_fault, threshold=one.policy.threshold),
@@ -141,15 +143,15 @@ def _fit(policy: Policy, parts: Parts, *, may_be_empty: bool) -> Parts:
     return fitting
 
 
-def _to_source(settings: ListSettings, **more: Any) -> Source:
+def _to_source(settings: Settings, one: ListSettings, **more: Any) -> Source:
     return Source(
-        path=settings.path,
-        name=settings.name,
-        file_format=settings.file_format,
-        algorithm=settings.algorithm,
-        allow_empty=settings.allow_empty,
-        feed=Versions(settings.path.parent) if settings.feed else None,
-        warn_after=settings.warn_after,
+        path=one.path,
+        name=one.name,
+        file_format=one.file_format,
+        algorithm=one.algorithm,
+        allow_empty=one.allow_empty,
+        feed=open_versions(settings, one.feed) if one.feed else None,
+        warn_after=one.warn_after,
         **more,
     )
 
@@ -164,20 +166,49 @@ def share_at_fault(parts: Parts, *, threshold: int) -> float:
     return lint.share(parts, threshold=threshold, benign=load_benign())
 
 
-def load_list(settings: ListSettings) -> Parts:
+def load_list(settings: Settings, one: ListSettings) -> Parts:
     """Reads one configured list, and what was added to it.
 
+    Args:
+        settings: The configuration.
+        one: The list's.
+
     Raises:
-        ConfigError: Its format cannot be told.
+        ConfigError: Its format cannot be told, or the key of the store is missing.
         ListRejected: It is malformed.
         SourceUnavailable: It cannot be read.
     """
-    return _load(_to_source(settings))
+    return _load(_to_source(settings, one))
 
 
 def _load(source: Source) -> Parts:
     parts, source.settled = source.load()
     return parts
+
+
+def open_versions(settings: Settings, feed: str) -> Versions:
+    """The versions of a configured feed, with the key that opens them.
+
+    Raises:
+        ConfigError: None is called so, or there is no such key.
+    """
+    _configured(settings, feed)
+    key = None
+    if (where := settings.store.key) is not None:
+        try:
+            kept = Credentials(where, lambda _: None)
+            key = parse_key(kept.one("key of the store"), source=where)
+        except ConfigError as error:
+            raise ConfigError(f"[store] key: {error}") from error
+    return Versions(settings.store.path / feed, key)
+
+
+def _configured(settings: Settings, feed: str) -> FeedSettings:
+    found = next((one for one in settings.feeds if one.name == feed), None)
+    if found is None:
+        names = ", ".join(one.name for one in settings.feeds) or "none"
+        raise ConfigError(f"no feed {feed!r} is configured; there are: {names}")
+    return found
 
 
 def open_feed(settings: Settings, name: str, *, warn: Warn = lambda _: None) -> Feed:
@@ -191,13 +222,10 @@ def open_feed(settings: Settings, name: str, *, warn: Warn = lambda _: None) -> 
     Raises:
         ConfigError: None is called so, or a setting of it is wrong.
     """
-    one = next((one for one in settings.feeds if one.name == name), None)
-    if one is None:
-        names = ", ".join(one.name for one in settings.feeds) or "none"
-        raise ConfigError(f"no feed {name!r} is configured; there are: {names}")
+    one = _configured(settings, name)
     used = [each for each in settings.lists if each.feed == name]
     return Feed(
-        versions=Versions(settings.store.path / name),
+        versions=open_versions(settings, name),
         source=_to_feed_source(one, settings.store.path / name, warn=warn),
         trust=_to_trust(one),
         read=one.reader,

@@ -226,12 +226,12 @@ def load_listed(name: str, config: Path | None) -> Listed:
         ListRejected: It is malformed, or nothing of it is searched.
         SourceUnavailable: It cannot be read.
     """
-    settings = configured(name, config)
+    everything, settings = configured(name, config)
     if settings.algorithm.is_digest:
         raise ConfigError(f"list {name!r}: {settings.algorithm} matches exactly, at 0 bits alone")
     policy = Policy({name: settings.policy})
     codes, entries = [], []
-    for part in map(policy.fit_entries, load_list(settings)):
+    for part in map(policy.fit_entries, load_list(everything, settings)):
         rows: list[int] = np.flatnonzero(part.is_fit()).tolist()
         if part.removed:
             rows = [row for row in rows if part.entries[row] not in part.removed]

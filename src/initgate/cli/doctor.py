@@ -26,7 +26,7 @@ from initgate.cli.console import (
 )
 from initgate.cli.exceptions import told_exceptions
 from initgate.cli.lists import Loaded, load_lists, told_share
-from initgate.config import FeedSettings, Settings, find_config, load_settings
+from initgate.config import FeedSettings, ListSettings, Settings, find_config, load_settings
 from initgate.errors import (
     AuditUnavailable,
     ConfigError,
@@ -35,7 +35,7 @@ from initgate.errors import (
 from initgate.index import snapshot
 from initgate.lists import Format
 from initgate.model import Action
-from initgate.wiring import now, open_audit, open_feed
+from initgate.wiring import now, open_audit, open_feed, open_versions
 
 _STALE = timedelta(days=30)  # advice for lists without max_age
 
@@ -89,7 +89,7 @@ def _diagnose(config: Path | None) -> Iterator[_Finding]:
     yield from _diagnose_policy(settings)
     loaded = list(load_lists(settings))
     for one in loaded:
-        yield from _diagnose_list(one)
+        yield from _diagnose_list(one, settings)
     for feed in settings.feeds:
         yield _diagnose_feed(feed, settings)
     exceptions = list(_diagnose_exceptions(settings))
@@ -120,14 +120,14 @@ def _diagnose_policy(settings: Settings) -> Iterator[_Finding]:
         )
 
 
-def _diagnose_list(one: Loaded) -> Iterator[_Finding]:
+def _diagnose_list(one: Loaded, settings: Settings) -> Iterator[_Finding]:
     what = f"list {one.settings.name}"
     if not one.parts:
         yield _Finding(what, "failure", one.error, USAGE)
         return
     if one.settings.file_format is Format.SNAPSHOT:
         try:
-            snapshot.verify(one.settings.path)
+            _verify(one.settings, settings)
         except ListRejected as error:
             yield _Finding(what, "failure", str(error), USAGE)
             return
@@ -160,6 +160,14 @@ def _diagnose_list(one: Loaded) -> Iterator[_Finding]:
         if flagged := one.parts[0].flagged:
             says += f", {len(flagged)} hashes set to flag"
         yield _Finding(what, "ok", says)
+
+
+def _verify(one: ListSettings, settings: Settings) -> None:
+    if one.feed:
+        versions = open_versions(settings, one.feed)
+        versions.verify(versions.current(), only=one.algorithm)
+    else:
+        snapshot.verify(one.path)
 
 
 def _diagnose_feed(feed: FeedSettings, settings: Settings) -> _Finding:

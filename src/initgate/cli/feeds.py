@@ -30,8 +30,7 @@ from initgate.errors import ConfigError
 from initgate.lists import TEXTS, Format, dump
 from initgate.lists.diff import Diff, diff
 from initgate.model import Algorithm, HashList
-from initgate.store.versions import Versions
-from initgate.wiring import load_list, now, open_feed
+from initgate.wiring import load_list, now, open_feed, open_versions
 
 _JITTER = (0.9, 1.1)  # so that not all gates of the world ask at the full hour
 _SHOWN = 10  # identifiers
@@ -141,7 +140,7 @@ def lists_rollback(
     as_json: JsonOption = False,
 ) -> None:
     """Serve an earlier version of a feed, and pin it until pin --undo lets updates in again."""
-    about = feeds.roll_back(_versions(load_settings(config), name), to)
+    about = feeds.roll_back(open_versions(load_settings(config), name), to)
     _tell(name, {"served": about.digest, "pinned": True}, as_json=as_json)
 
 
@@ -153,7 +152,7 @@ def lists_pin(
     as_json: JsonOption = False,
 ) -> None:
     """Go on serving the present version of a feed; what is fetched waits."""
-    versions = _versions(load_settings(config), name)
+    versions = open_versions(load_settings(config), name)
     feeds.pin(versions, is_pinned=not undo)
     _tell(name, {"served": versions.current(), "pinned": not undo}, as_json=as_json)
 
@@ -214,10 +213,13 @@ def _told_diff(algorithm: Algorithm, found: Diff) -> Iterator[str]:
 def _lists_of(name: str, algorithm: Algorithm, config: Path | None) -> Mapping[Algorithm, HashList]:
     """The lists of a file or of a feed's version."""
     if Path(name).is_file():
-        settings = ListSettings(name="file", path=Path(name), algorithm=algorithm)
-        return {algorithm: store.merged(load_list(settings))}
+        one = ListSettings(name="file", path=Path(name), algorithm=algorithm)
+        parts = store.load(
+            one.path, name=one.name, file_format=one.file_format, algorithm=algorithm
+        )
+        return {algorithm: store.merged(parts)}
     feed, _, version = name.partition("@")
-    versions = _versions(load_settings(config), feed)
+    versions = open_versions(load_settings(config), feed)
     match version:
         case "":
             digest = versions.current()
@@ -240,18 +242,9 @@ def lists_export(
     suffix = out.suffix.lower().removeprefix(".")
     if suffix not in TEXTS:
         raise ConfigError(f"{out}: the suffix must be one of: {', '.join(TEXTS)}")
-    whole = store.merged(load_list(configured(name, config)))
+    whole = store.merged(load_list(*configured(name, config)))
     write_file(out, dump(whole, Format(suffix)))
     _tell(name, {"written": str(out), "entries": len(whole)}, as_json=as_json)
-
-
-def _versions(settings: Settings, name: str) -> Versions:
-    """Where a feed is kept.
-
-    Raises:
-        ConfigError: None is called so.
-    """
-    return open_feed(settings, name).versions
 
 
 def _tell(name: str, what: dict[str, object], *, as_json: bool) -> None:

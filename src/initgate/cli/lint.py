@@ -14,7 +14,7 @@ from initgate import store
 from initgate.benign import load_benign
 from initgate.cli.console import ERR, OTHER, OUT, ConfigOption, JsonOption, print_json, printable
 from initgate.cli.lists import USE_FLAG, configured, told_share
-from initgate.config import ListSettings, load_settings
+from initgate.config import ListSettings, Settings, load_settings
 from initgate.errors import ConfigError
 from initgate.lint import Flaw, Report, lint
 from initgate.lists import changes
@@ -74,11 +74,12 @@ def lists_lint(
 
     Exit code 1 if any is found and not set to flag. What is noted does not count.
     """
-    lists = load_settings(config).lists if name is None else [configured(name, config)]
+    everything = load_settings(config)
+    lists = everything.lists if name is None else [configured(name, config)[1]]
     found = []
     for settings in lists:
         with ERR.status(f"Looking at {settings.name}"):
-            one = _lint(settings, only)
+            one = _lint(everything, settings, only)
         if fix is Fix.FLAG:
             one = _flag(one)
         found.append(one)
@@ -91,8 +92,8 @@ def lists_lint(
         raise typer.Exit(OTHER)
 
 
-def _lint(settings: ListSettings, only: list[Flaw] | None) -> _Linted:
-    whole = store.merged(load_list(settings))
+def _lint(everything: Settings, settings: ListSettings, only: list[Flaw] | None) -> _Linted:
+    whole = store.merged(load_list(everything, settings))
     whole = Policy({whole.name: settings.policy}).fit_entries(whole)
     report = lint(whole, threshold=settings.policy.threshold, benign=load_benign())
     if only:

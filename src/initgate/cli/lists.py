@@ -173,7 +173,10 @@ def lists_compile(
     if settings.file_format is Format.SNAPSHOT:
         raise ConfigError(f"{source}: the source must be one of: {', '.join(TEXTS)}")
     with ERR.status("Compiling"):
-        hash_list = store.merged(load_list(settings))
+        parts = store.load(
+            source, name="source", file_format=settings.file_format, algorithm=algorithm
+        )
+        hash_list = store.merged(parts)
         try:
             header = snapshot.write(hash_list, out, threshold=threshold)
             if hash_list.as_of is not None:
@@ -279,7 +282,7 @@ def lists_add_hash(
 
     It is written to the file of changes beside the list; lists merge puts it into the list.
     """
-    settings = configured(name, config)
+    _, settings = configured(name, config)
     record = {
         "algorithm": settings.algorithm.value,
         "hash": code,
@@ -306,7 +309,7 @@ def lists_add_photo(  # noqa: PLR0917  # Typer maps parameters to options by nam
     as_json: JsonOption = False,
 ) -> None:
     """Hash a picture and add it to a list at once, as add-hash does. The picture is not kept."""
-    settings = configured(name, config)
+    _, settings = configured(name, config)
     if views and settings.algorithm.is_digest:
         raise ConfigError(f"--views: {settings.algorithm} is of exact bytes, which have no crops")
     data = read_file(photo, Limits().max_bytes)
@@ -331,8 +334,8 @@ def lists_remove(
     as_json: JsonOption = False,
 ) -> None:
     """Withdraw entries from a list at once: running gates search them no more within seconds."""
-    settings = configured(name, config)
-    parts = load_list(settings)
+    everything, settings = configured(name, config)
+    parts = load_list(everything, settings)
     known = {entry for part in parts for entry in part.entries if entry not in part.removed}
     if unknown := sorted(set(entries) - known):
         raise ConfigError(f"list {name!r} has no entry {', '.join(unknown)}; nothing was changed")
@@ -361,8 +364,8 @@ def lists_flag(
 
     It is their hashes that flag, also where another entry or a later list has them.
     """
-    settings = configured(name, config)
-    parts = load_list(settings)
+    everything, settings = configured(name, config)
+    parts = load_list(everything, settings)
     rows = [
         (entry, part.codes[row].tobytes())
         for part in parts
@@ -396,13 +399,16 @@ def lists_accept(name: ListName, config: ConfigOption = None, as_json: JsonOptio
         return
     if name not in of_list and name in feeds:
         raise ConfigError(f"feed {name!r}: no version waits")
-    settings = configured(name, config)
-    digest = store.load_made(
-        settings.path,
-        name=name,
-        file_format=settings.file_format,
-        algorithm=settings.algorithm,
-    ).digest
+    _, settings = configured(name, config)
+    if settings.feed:
+        digest = Versions(everything.store.path / settings.feed).current()
+    else:
+        digest = store.load_made(
+            settings.path,
+            name=name,
+            file_format=settings.file_format,
+            algorithm=settings.algorithm,
+        ).digest
     store.accept(settings.path, digest)
     _tell_changed(name, {"accepted": digest}, as_json=as_json)
 
@@ -410,7 +416,7 @@ def lists_accept(name: ListName, config: ConfigOption = None, as_json: JsonOptio
 @lists_app.command("merge")
 def lists_merge(name: ListName, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Put what was added and withdrawn into the list's own file. Gates may run meanwhile."""
-    settings = configured(name, config)
+    _, settings = configured(name, config)
     if settings.feed:
         raise ConfigError(
             f"list {name!r} is made by feed {settings.feed!r}: its versions are never changed, and "
@@ -426,18 +432,18 @@ def lists_merge(name: ListName, config: ConfigOption = None, as_json: JsonOption
     _tell_changed(name, {"entries": entries}, as_json=as_json)
 
 
-def configured(name: str, config: Path | None) -> ListSettings:
-    """The settings of one list.
+def configured(name: str, config: Path | None) -> tuple[Settings, ListSettings]:
+    """All settings, and those of one list.
 
     Raises:
         ConfigError: None is called so.
     """
-    lists = load_settings(config).lists
-    found = next((one for one in lists if one.name == name), None)
+    settings = load_settings(config)
+    found = next((one for one in settings.lists if one.name == name), None)
     if found is None:
-        names = ", ".join(one.name for one in lists)
+        names = ", ".join(one.name for one in settings.lists)
         raise ConfigError(f"no list {name!r} is configured; there are: {names}")
-    return found
+    return settings, found
 
 
 def _tell_changed(name: str, what: dict[str, object], *, as_json: bool) -> None:
@@ -488,7 +494,7 @@ def load_lists(settings: Settings) -> Iterator[Loaded]:
     policy = Policy({one.name: one.policy for one in settings.lists})
     for one in settings.lists:
         try:
-            parts = load_list(one)
+            parts = load_list(settings, one)
             accepted = store.accepted(one.path)
         except CONFIGURATION as error:
             yield Loaded(one, error=str(error))

@@ -81,21 +81,29 @@ def changed(
     return parts
 
 
-def load_made(path: Path, *, name: str, file_format: Format, algorithm: Algorithm) -> HashList:
+def load_made(
+    path: Path,
+    *,
+    name: str,
+    file_format: Format,
+    algorithm: Algorithm,
+    key: bytes | None = None,
+) -> HashList:
     """Opens a list as its file was made.
 
     Args:
-        path: See :func:`load`, as all.
+        path: See :func:`load`, as the next three.
         name: See there.
         file_format: See there.
         algorithm: See there.
+        key: What a snapshot is sealed with.
 
     Raises:
         ListRejected: It is malformed.
         SourceUnavailable: It cannot be read.
     """
     if file_format is Format.SNAPSHOT:
-        return _open(path, name=name, algorithm=algorithm)
+        return _open(path, name=name, algorithm=algorithm, key=key)
     fetched = fetch(path)
     return load_text(
         fetched.data,
@@ -257,10 +265,10 @@ def merged(parts: Sequence[HashList]) -> HashList:
     )
 
 
-def _open(path: Path, *, name: str, algorithm: Algorithm) -> HashList:
+def _open(path: Path, *, name: str, algorithm: Algorithm, key: bytes | None) -> HashList:
     try:
         as_of = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        opened = open_snapshot(path, name=name, as_of=as_of)
+        opened = open_snapshot(path, name=name, as_of=as_of, key=key)
     except OSError as error:
         raise SourceUnavailable(f"{path}: {error.strerror or error}") from error
     if opened.algorithm is not algorithm:

@@ -29,6 +29,7 @@ from typing import Any, TypeVar
 import numpy as np
 from filelock import FileLock, Timeout
 
+from initgate import sealed
 from initgate.errors import ListRejected, SourceUnavailable
 from initgate.index import snapshot
 from initgate.lists.merge import Contents, Counted
@@ -111,9 +112,12 @@ class Versions:
 
     Args:
         folder: Where they are kept.
+        key: What their lists are sealed with (:mod:`initgate.sealed`). None: they are not, or
+            nobody opens them.
     """
 
     folder: Path
+    key: bytes | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -221,6 +225,8 @@ class Versions:
                 raise ListRejected(error.strerror or str(error), source=str(path)) from error
             if found != told:
                 raise ListRejected("it is not what was written", source=str(path))
+            if self.key is not None and not sealed.is_sealed(path):  # made before there was a key
+                raise ListRejected("not encrypted, though [store] has a key", source=str(path))
         return about
 
     def whole(self, *, only: Algorithm | None = None) -> tuple[About | None, str]:
@@ -250,11 +256,13 @@ class Versions:
             ListRejected: It is damaged.
         """
         lists = {
-            Algorithm(one): snapshot.open_snapshot(self.file(about.digest, Algorithm(one)), name="")
+            Algorithm(one): snapshot.open_snapshot(
+                self.file(about.digest, Algorithm(one)), name="", key=self.key
+            )
             for one in about.entries
         }
         counted = {
-            name: Counted(tuple(kinds), _load(self._versions / about.digest / f"{name}.npy"))
+            name: Counted(tuple(kinds), self._load(about.digest, f"{name}.npy"))
             for name, kinds in (("unmatched", about.unmatched), ("skipped", about.skipped))
         }
         return Contents(lists, **counted)
@@ -300,9 +308,16 @@ class Versions:
         partial.mkdir(durable.FOLDER_MODE)
         for algorithm, one in contents.lists.items():
             path = partial / _file(algorithm)
-            snapshot.write(replace(one, digest=digest), path, threshold=thresholds.get(algorithm))
+            snapshot.write(
+                replace(one, digest=digest),
+                path,
+                threshold=thresholds.get(algorithm),
+                key=self.key,
+            )
         for name, counted in (("unmatched", contents.unmatched), ("skipped", contents.skipped)):
-            durable.write(partial / f"{name}.npy", _saved(counted))
+            with (partial / f"{name}.npy").open("wb") as file:
+                sealed.write(io.BytesIO(_saved(counted)), file, self.key)
+                durable.sync(file)
         files = {}
         for path in sorted(partial.iterdir()):
             path.chmod(durable.FILE_MODE)
@@ -372,6 +387,14 @@ class Versions:
     def _current(self) -> Path:
         return self.folder / "current"
 
+    def _load(self, digest: str, name: str) -> Any:
+        path = self._versions / digest / name
+        try:
+            with path.open("rb") as file:
+                return np.load(sealed.opened(file, self.key, source=str(path)), allow_pickle=False)
+        except (EOFError, OSError, ValueError) as error:
+            raise ListRejected(f"it is not what was written: {error}", source=str(path)) from error
+
     def _served(self) -> tuple[str, ...]:
         try:
             return self.state().served
@@ -402,13 +425,6 @@ def _saved(counted: Counted) -> bytes:
     file = io.BytesIO()
     np.save(file, counted.pairs, allow_pickle=False)
     return file.getvalue()
-
-
-def _load(path: Path) -> Any:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ListRejected(f"it is not what was written: {error}", source=str(path)) from error
 
 
 def _to_json(made: About | State) -> dict[str, Any]:
