@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import tomllib
@@ -351,7 +352,7 @@ def test_toml_examples_load_as_settings(block: Block, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("block", _in("csv"), ids=str)
 def test_csv_examples_are_lists(block: Block) -> None:
-    data = block.code.encode()
+    data = io.BytesIO(block.code.encode())
     name = str(block)
     assert load(
         data, name=name, source=name, file_format=Format.CSV, algorithm=Algorithm.PDQ
@@ -359,7 +360,7 @@ def test_csv_examples_are_lists(block: Block) -> None:
 
 
 def test_the_json_lines_example_is_a_list() -> None:
-    (data,) = (one.code.encode() for one in _in("json") if '"algorithm"' in one.code)
+    (data,) = (io.BytesIO(one.code.encode()) for one in _in("json") if '"algorithm"' in one.code)
     assert load(
         data, name="a", source="a", file_format=Format.JSONL, algorithm=Algorithm.PDQ
     ).digest

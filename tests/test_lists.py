@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
 import subprocess
@@ -35,7 +36,7 @@ def read(
     allow_empty: bool = False,
 ) -> HashList:
     return load(
-        data.encode() if isinstance(data, str) else data,
+        io.BytesIO(data.encode() if isinstance(data, str) else data),
         name="a",
         source="lists/a.file",
         file_format=file_format,
@@ -125,7 +126,7 @@ def test_a_list_knows_its_age() -> None:
     as_of = datetime(2030, 1, 1, tzinfo=UTC)
     data = dump([ENTRY], Format.CSV)
     loaded = load(
-        data,
+        io.BytesIO(data),
         name="a",
         source="",
         file_format=Format.CSV,
@@ -401,7 +402,7 @@ def test_crops_of_tiny_pictures_add_nothing(size: tuple[int, int]) -> None:
 def test_a_list_with_crops_comes_back_as_it_was_written(file_format: Format) -> None:
     made = entries_of(encode(scene(1), "PNG"), algorithm=Algorithm.PDQ, entry="x")
     loaded = load(
-        dump(made, file_format),
+        io.BytesIO(dump(made, file_format)),
         name="a",
         source="a",
         file_format=file_format,

@@ -6,6 +6,7 @@ people. The hashes are those of the pictures as they are, not of their mirrored 
 
 from __future__ import annotations
 
+import io
 from importlib import resources
 
 from initgate.lists import csv_list
@@ -17,5 +18,5 @@ _NAME = "initgate.benign"  # an operator's list name holds no dot
 def load_benign() -> HashList:
     """The reference: PDQ hashes with their quality; each entry's one tag is its family."""
     data = (resources.files(__name__) / "hashes.csv").read_bytes()
-    entries = list(csv_list.read(data, source="benign/hashes.csv"))
+    entries = list(csv_list.read(io.BytesIO(data), source="benign/hashes.csv"))
     return HashList.of(entries, name=_NAME, algorithm=Algorithm.PDQ)

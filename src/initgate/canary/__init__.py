@@ -7,6 +7,7 @@ which an operator's list name cannot.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
@@ -33,7 +34,8 @@ class Canary:
 def load_canary(algorithms: Iterable[Algorithm]) -> Canary:
     """The canary for the algorithms of the loaded lists."""
     folder = resources.files(__name__)
-    known = list(csv_list.read((folder / "hashes.csv").read_bytes(), source="canary/hashes.csv"))
+    data = (folder / "hashes.csv").read_bytes()
+    known = list(csv_list.read(io.BytesIO(data), source="canary/hashes.csv"))
     lists = tuple(
         HashList.of(
             [entry for entry in known if entry.algorithm is algorithm],

@@ -11,6 +11,7 @@ lie within a few bits of it, and no others: what stands beside a released pictur
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -219,7 +220,7 @@ def read(data: bytes, *, source: str) -> Exceptions:
         ListRejected: A line is malformed; it names line and field.
     """
     records: dict[str, HashException] = {}
-    for number, raw in objects(data, source=source):
+    for number, raw in objects(io.BytesIO(data), source=source):
         try:
             record = HashException.model_validate(raw)
         except ValidationError as error:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from initgate.errors import ListRejected
 from initgate.lists import csv_list, jsonl_list
@@ -23,7 +23,7 @@ class Format(StrEnum):
 
 
 class _Reader(Protocol):
-    def __call__(self, data: bytes, *, source: str) -> Iterator[ListEntry]: ...
+    def __call__(self, file: BinaryIO, *, source: str) -> Iterator[ListEntry]: ...
 
 
 _READERS: dict[Format, _Reader] = {Format.CSV: csv_list.read, Format.JSONL: jsonl_list.read}
@@ -33,12 +33,13 @@ _WRITERS: dict[Format, Callable[[Iterable[ListEntry]], bytes]] = {
 }
 
 EMPTY = "the list is empty; if that is meant, set allow_empty = true"
+_AT_ONCE = 1 << 20  # bytes
 TEXTS = tuple(_READERS)
 """The formats that ``load`` reads and ``dump`` writes."""
 
 
 def load(
-    data: bytes,
+    file: BinaryIO,
     *,
     name: str,
     source: str,
@@ -50,7 +51,7 @@ def load(
     """Reads a whole list.
 
     Args:
-        data: The file's bytes.
+        file: At its start; it can be rewound, and is read twice.
         name: The operator's name for the list.
         source: Where the bytes came from, for error messages.
         file_format: How they are written: one of ``TEXTS``.
@@ -61,11 +62,12 @@ def load(
     Raises:
         ListRejected: Naming source, line and reason. Nothing is kept of a rejected list.
     """
+    digest = _digest(file)
     made = HashList.of(
-        _read(data, name=name, source=source, file_format=file_format, algorithm=algorithm),
+        _read(file, name=name, source=source, file_format=file_format, algorithm=algorithm),
         name=name,
         algorithm=algorithm,
-        digest=hashlib.sha256(data).hexdigest(),
+        digest=digest,
         as_of=as_of,
     )
     if not len(made) and not allow_empty:
@@ -73,10 +75,18 @@ def load(
     return made
 
 
+def _digest(file: BinaryIO) -> str:
+    made = hashlib.sha256()
+    while piece := file.read(_AT_ONCE):
+        made.update(piece)
+    file.seek(0)
+    return made.hexdigest()
+
+
 def _read(
-    data: bytes, *, name: str, source: str, file_format: Format, algorithm: Algorithm
+    file: BinaryIO, *, name: str, source: str, file_format: Format, algorithm: Algorithm
 ) -> Iterator[ListEntry]:
-    for number, entry in enumerate(_READERS[file_format](data, source=source), start=1):
+    for number, entry in enumerate(_READERS[file_format](file, source=source), start=1):
         if entry.algorithm is not algorithm:
             raise ListRejected(
                 f"entry {number} ({entry.entry}) is {entry.algorithm}, but list {name!r} is "

@@ -14,6 +14,7 @@ Applying changes a second time, to a list that already holds them, changes nothi
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -78,7 +79,7 @@ def read(data: bytes, *, source: str) -> Changes:
     added: dict[str, list[ListEntry]] = {}
     removed: set[str] = set()
     flagged: set[bytes] = set()
-    for number, record in objects(whole, source=source):
+    for number, record in objects(io.BytesIO(whole), source=source):
         match record.pop("change", None):
             case "add":
                 entry = to_entry(record, source=source, line=number)

@@ -10,21 +10,27 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 from initgate.errors import ListRejected
 from initgate.lists.records import COLUMNS, OPTIONAL, REQUIRED, to_entry, to_record
 from initgate.model import ListEntry
 
+_AT_ONCE = 1 << 16  # bytes
 
-def read(data: bytes, *, source: str) -> Iterator[ListEntry]:
-    """Yields the entries of a file.
+
+def read(file: BinaryIO, *, source: str) -> Iterator[ListEntry]:
+    """Yields the entries of a file, read line by line.
+
+    Args:
+        file: At its start; it can be rewound.
+        source: Where it came from, for error messages.
 
     Raises:
         ListRejected: At the first malformed line.
     """
-    _check_encoding(data, source)
-    # Line by line: the whole as text would take several times the memory of the bytes.
-    text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+    _check_encoding(file, source)
+    text = io.TextIOWrapper(file, "utf-8-sig", newline="")
     rows = csv.reader(text, strict=True)
     try:
         header = next(rows, [])
@@ -43,6 +49,9 @@ def read(data: bytes, *, source: str) -> Iterator[ListEntry]:
             )
     except csv.Error as error:
         raise ListRejected(str(error), source=source, record=rows.line_num) from error
+    finally:
+        if not file.closed:
+            text.detach()  # it would close the file, which is the caller's
 
 
 def write(entries: Iterable[ListEntry]) -> bytes:
@@ -64,15 +73,20 @@ def write(entries: Iterable[ListEntry]) -> bytes:
     return out.getvalue().encode()
 
 
-def _check_encoding(data: bytes, source: str) -> None:
+def _check_encoding(file: BinaryIO, source: str) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    read, kept = 0, 0
     try:
-        for _ in codecs.iterdecode(io.BytesIO(data), "utf-8"):
-            pass
-    except UnicodeDecodeError:
-        try:
-            data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:  # which tells the place in the whole
-            raise ListRejected(f"not UTF-8 at byte {error.start}", source=source) from error
+        while piece := file.read(_AT_ONCE):
+            kept = len(decoder.getstate()[0])  # of a character that the piece before cut
+            decoder.decode(piece)
+            read += len(piece)
+        kept = len(decoder.getstate()[0])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        at = read - kept + error.start
+        raise ListRejected(f"not UTF-8 at byte {at}", source=source) from error
+    file.seek(0)
 
 
 def _check_header(header: list[str], source: str) -> None:

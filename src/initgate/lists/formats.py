@@ -26,7 +26,6 @@ from initgate.lists import (
 )
 from initgate.lists.feed import Record
 from initgate.lists.mapped_list import Columns, Encoding, Layout
-from initgate.model import ListEntry
 
 
 class FeedFormat(StrEnum):
@@ -99,15 +98,9 @@ class _Format:
     options: type[Any]
 
 
-def _whole(
-    file: BinaryIO, *, source: str, read: Callable[..., Iterator[ListEntry]]
-) -> Iterator[Record]:
-    yield from read(file.read(), source=source)
-
-
 _FORMATS = {
-    FeedFormat.CSV: _Format(functools.partial(_whole, read=csv_list.read), _None),
-    FeedFormat.JSONL: _Format(functools.partial(_whole, read=jsonl_list.read), _None),
+    FeedFormat.CSV: _Format(csv_list.read, _None),
+    FeedFormat.JSONL: _Format(jsonl_list.read, _None),
     FeedFormat.NCMEC: _Format(ncmec_list.read, _Ncmec),
     FeedFormat.STOPNCII: _Format(stopncii_list.read, _None),
     FeedFormat.TAT: _Format(tat_list.read, _None),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 from initgate.errors import ListRejected
 from initgate.lists.records import to_entry, to_record
@@ -13,25 +13,28 @@ from initgate.model import ListEntry
 _MARK = b"\xef\xbb\xbf"  # some editors begin UTF-8 with it
 
 
-def read(data: bytes, *, source: str) -> Iterator[ListEntry]:
-    """Yields the entries of a file.
+def read(file: BinaryIO, *, source: str) -> Iterator[ListEntry]:
+    """Yields the entries of a file, read line by line.
+
+    Args:
+        file: At its start.
+        source: Where it came from, for error messages.
 
     Raises:
         ListRejected: At the first malformed line.
     """
-    for number, record in objects(data, source=source):
+    for number, record in objects(file, source=source):
         yield to_entry(record, source=source, line=number)
 
 
-def objects(data: bytes, *, source: str) -> Iterator[tuple[int, dict[str, object]]]:
+def objects(lines: Iterable[bytes], *, source: str) -> Iterator[tuple[int, dict[str, object]]]:
     """Yields the object of each line that is not blank, with the line's number from 1.
 
     Raises:
         ListRejected: At the first line that is none.
     """
-    lines = io.BytesIO(data)  # not split: a million lines would take more memory than the bytes
-    lines.seek(len(_MARK) if data.startswith(_MARK) else 0)
-    for number, line in enumerate(lines, start=1):
+    for number, read in enumerate(lines, start=1):
+        line = read.removeprefix(_MARK) if number == 1 else read
         if not line.strip():
             continue
         try:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from initgate.errors import SourceUnavailable
 from initgate.sources import Batch, Checkpoint
@@ -16,23 +18,24 @@ _SIGNATURE = ".minisig"  # of the file beside a list that holds a signature of i
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """The bytes of a list and when they were last known to be current."""
+class Opened:
+    """A list's file and when it was last known to be current."""
 
-    data: bytes
+    file: BinaryIO
     as_of: datetime
 
 
-def fetch(path: Path) -> Fetched:
-    """Reads a file; it is as current as its modification time.
+@contextmanager
+def opened(path: Path) -> Iterator[Opened]:
+    """Opens a file; it is as current as its modification time.
 
     Raises:
-        SourceUnavailable: It is missing or may not be read.
+        SourceUnavailable: It is missing or cannot be read.
     """
     try:
         with path.open("rb") as file:
             as_of = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
-            return Fetched(file.read(), as_of)
+            yield Opened(file, as_of)
     except OSError as error:
         raise SourceUnavailable(f"{path}: {error.strerror or error}") from error
 

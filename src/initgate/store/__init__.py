@@ -24,7 +24,7 @@ from initgate.index.snapshot import write as write_snapshot
 from initgate.lists import EMPTY, Format, changes, dump
 from initgate.lists import load as load_text
 from initgate.model import Algorithm, HashList
-from initgate.sources.file import fetch
+from initgate.sources.file import opened
 from initgate.store import durable
 
 Stamp = tuple[int, int, int, int]
@@ -104,16 +104,16 @@ def load_made(
     """
     if file_format is Format.SNAPSHOT:
         return _open(path, name=name, algorithm=algorithm, key=key)
-    fetched = fetch(path)
-    return load_text(
-        fetched.data,
-        name=name,
-        source=str(path),
-        file_format=file_format,
-        algorithm=algorithm,
-        allow_empty=True,
-        as_of=fetched.as_of,
-    )
+    with opened(path) as fetched:
+        return load_text(
+            fetched.file,
+            name=name,
+            source=str(path),
+            file_format=file_format,
+            algorithm=algorithm,
+            allow_empty=True,
+            as_of=fetched.as_of,
+        )
 
 
 def read_changes(path: Path) -> changes.Changes:
