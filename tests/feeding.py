@@ -84,10 +84,11 @@ class Fed:
     clock: Clock = field(default_factory=Clock)
     settings: Mapping[str, Any] = field(default_factory=dict)
     trust: Trust = field(default_factory=Anyone)
+    key: bytes | None = None
 
     @property
     def versions(self) -> Versions:
-        return Versions(self.folder)
+        return Versions(self.folder, self.key)
 
     def brings(self, *batches: tuple[str, ...] | Exception) -> None:
         self.source.batches += batches

@@ -49,6 +49,32 @@ def test_lengths_around_a_chunk_are_kept(length: int) -> None:
     assert len(_unseal(_seal(bytes(length)))) == length
 
 
+@given(st.binary(max_size=4 * CHUNK + 1), st.data())
+def test_a_sealed_file_is_read_as_the_one_before_it(content: bytes, data: st.DataObject) -> None:
+    opened = sealed.opened(io.BytesIO(_seal(content)), KEY, source="a")
+    before = io.BytesIO(content)
+    place = st.integers(0, len(content) + 9)
+    for at, number in data.draw(st.lists(st.tuples(place, st.integers(0, 3 * CHUNK)), max_size=5)):
+        assert (opened.seek(at), opened.read(number)) == (before.seek(at), before.read(number))
+    assert (opened.seek(0, io.SEEK_END), opened.seek(0)) == (len(content), 0)
+    assert opened.read() == content
+
+
+def test_of_a_file_that_was_cut_off_no_last_piece_is_read() -> None:
+    cut = io.BytesIO(_seal(CONTENT)[: HEADER + 2 * SEALED_CHUNK])
+    opened = sealed.opened(cut, KEY, source="a")
+    with pytest.raises(ListRejected, match=r"a: it was sealed with another key.*\[store\] key"):
+        opened.read()
+
+
+@pytest.mark.parametrize("key", [KEY, None])
+def test_what_is_copied_is_opened_with_the_same_key_or_none(key: bytes | None) -> None:
+    out = io.BytesIO()
+    sealed.write(io.BytesIO(CONTENT), out, key)
+    out.seek(0)
+    assert sealed.opened(out, key, source="a").read() == CONTENT
+
+
 def test_nothing_of_the_content_can_be_read() -> None:
     content = b"case-4711 " * 40
     assert b"case-4711" not in _seal(content)

@@ -152,10 +152,11 @@ class _Chunks:
             raise ListRejected(
                 "not encrypted, though [store] has a key: fetch the list anew", source=source
             )
-        self.number = -(-length // (_CHUNK_BYTES + _TAG_BYTES))
-        self.size = length - self.number * _TAG_BYTES
-        if self.number <= 0 or self.size < 0:
+        whole, rest = divmod(length, _CHUNK_BYTES + _TAG_BYTES)
+        if length <= 0 or 0 < rest < _TAG_BYTES:
             raise _changed(source)
+        self.number = whole + bool(rest)
+        self.size = length - self.number * _TAG_BYTES
         self._file = file
         self._cipher = _cipher(key, header[len(MAGIC) :])
         self._source = source
