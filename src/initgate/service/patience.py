@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
@@ -32,6 +33,11 @@ class Patient(H11Protocol):
         """See uvicorn."""
         self._expect()
         super().on_response_complete()  # which may begin with the next request
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """See uvicorn. A socket has no requests to wait for."""
+        self._stop_waiting()
+        super().handle_websocket_upgrade(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See :class:`asyncio.Protocol`."""
