@@ -311,12 +311,14 @@ def test_a_socket_outlives_the_patience_with_requests(quick_gate: Gate) -> None:
     class Impatient(Patient):
         seconds = 0.3
 
-    with walled(quick_gate, "a1111", server={"http": Impatient}) as wall:
-        with connect(ws(wall, "/queue/join"), proxy=None) as client:
-            client.recv()
-            time.sleep(0.6)
-            client.send("{}")
-            assert client.recv() == b"got it"
+    with (
+        walled(quick_gate, "a1111", server={"http": Impatient}) as wall,
+        connect(ws(wall, "/queue/join"), proxy=None) as client,
+    ):
+        client.recv()
+        time.sleep(0.6)
+        client.send("{}")
+        assert client.recv() == b"got it"
 
 
 # ── What passes through ───────────────────────────────────────────────────────────────────────
