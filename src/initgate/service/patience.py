@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
@@ -34,7 +33,7 @@ class Patient(H11Protocol):
         self._expect()
         super().on_response_complete()  # which may begin with the next request
 
-    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+    def handle_websocket_upgrade(self, event: Any) -> None:
         """See uvicorn. A socket has no requests to wait for."""
         self._stop_waiting()
         super().handle_websocket_upgrade(event)
