@@ -64,11 +64,12 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
                 "feed =",
                 "exceptions.jsonl",
                 "upstream",
+                "client_header",
             )
         )
         and line not in examples
     ]
-    assert len(explicit) == 48
+    assert len(explicit) == 52
     head = lines.index("[[lists]]")
     mixed = "\n".join(
         line.removeprefix("# ") if line.removeprefix("# ") in explicit else line
@@ -603,6 +604,7 @@ def test_keys_that_cannot_be_told_apart_or_open_nothing_are_wrong(
         'upstream = "127.0.0.1:7860"',
         'upstream = "ftp://127.0.0.1"',
         'upstream = "http://127.0.0.1/?a=1"',
+        'client_header = "two words"',
         'dialect = "klingon"',
         'references = "resolve"',
         'canonical = "some"',

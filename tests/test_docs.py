@@ -91,6 +91,7 @@ SPOKEN_DEFAULTS = {
     "serve.keys.sha256": "required",
     "serve.keys.roles": '`["check"]`',
     "proxy.upstream": "none",
+    "proxy.client_header": "none",
 }
 
 

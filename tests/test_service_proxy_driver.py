@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import io
 import json
 import signal
@@ -10,10 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from requests_made import animation_of, file_of
 from samples import CONFIG, ROOT
 
 from initgate import Gate
+from initgate.config import BackoffSettings
 from initgate.model import Reason
 
 httpx = pytest.importorskip("httpx")
@@ -34,7 +37,11 @@ from upstreams import Upstream, serving  # noqa: E402  # after what it needs
 from websockets.sync.client import connect  # noqa: E402
 from websockets.typing import Subprotocol  # noqa: E402
 
+from initgate.service.oracle import Backoff  # noqa: E402
+from initgate.service.patience import Patient  # noqa: E402
 from initgate.service.pool import Busy, Pool  # noqa: E402
+from initgate.service.proxy.clients import name_client  # noqa: E402
+from initgate.service.proxy.core import Headers  # noqa: E402
 from initgate.service.proxy.dialects import DIALECTS  # noqa: E402
 from initgate.service.proxy.driver import Proxy  # noqa: E402
 from initgate.service.proxy.found import Bounds, read, walk  # noqa: E402
@@ -42,6 +49,7 @@ from initgate.service.proxy.references import Fetcher, Unfetched  # noqa: E402
 from initgate.service.proxy.texts import Carried  # noqa: E402
 
 LISTED = file_of("astronaut", "JPEG")
+ONE = hashlib.sha256(b"1").hexdigest()
 OTHER = file_of("flower", "PNG", most=128)
 
 
@@ -64,14 +72,20 @@ class Wall:
 
 @contextmanager
 def walled(
-    gate: Gate, dialect: str, *, workers: int = 2, waiting: int = 8, **more: Any
+    gate: Gate,
+    dialect: str,
+    *,
+    workers: int = 2,
+    waiting: int = 8,
+    server: Mapping[str, Any] = MappingProxyType({}),
+    **more: Any,
 ) -> Iterator[Wall]:
     upstream = Upstream()
     with ExitStack() as stack:
         behind = stack.enter_context(serving(upstream.app()))
         pool = Pool(gate, workers=workers, waiting=waiting)
         proxy = Proxy(gate, pool, dialect=DIALECTS[dialect], **{"upstream": behind, **more})
-        yield Wall(stack.enter_context(serving(proxy.app())), upstream, gate)
+        yield Wall(stack.enter_context(serving(proxy.app(), **server)), upstream, gate)
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +230,95 @@ def test_a_fault_is_a_refusal(wall: Wall, monkeypatch: pytest.MonkeyPatch) -> No
     assert answer.status_code == 400
     assert answer.headers["x-request-id"] == wall.last_id()
     assert wall.upstream.got == []
+
+
+# ── What a client learns ──────────────────────────────────────────────────────────────────────
+
+
+def waiting_after(refusals: int) -> Backoff:
+    return Backoff.of(BackoffSettings(backoff_after=refusals, backoff_seconds=30))
+
+
+def test_who_is_refused_again_and_again_waits_and_is_told_so_like_a_refusal(
+    quick_gate: Gate,
+) -> None:
+    with walled(quick_gate, "openai", backoff=waiting_after(2)) as wall:
+        edits = f"{wall.url}/v1/images/edits"
+        for body in (LISTED, LISTED[:2000]):  # for whatever reason
+            assert httpx.post(edits, files={"image": body}).headers["x-request-id"]
+        recorded = wall.last_id()
+        for answer in (httpx.post(edits, files={"image": OTHER}), httpx.post(edits, content="{")):
+            assert answer.status_code == 400  # which its SDK does not send again
+            assert answer.json()["error"]["message"].endswith("try again in 30 seconds.")
+            assert answer.headers["retry-after"] == "30"
+            assert "x-request-id" not in answer.headers
+        assert wall.last_id() == recorded
+        assert wall.upstream.got == []
+        assert httpx.post(edits, json={"prompt": "no picture"}).status_code == 200
+
+
+def test_who_waits_is_told_so_on_a_socket(quick_gate: Gate) -> None:
+    with walled(quick_gate, "a1111", backoff=waiting_after(1)) as wall:
+        httpx.post(f"{wall.url}/sdapi/v1/img2img", json={"init_images": [spelt(LISTED)]})
+        with connect(ws(wall, "/queue/join"), proxy=None) as client:
+            client.recv()
+            client.send(json.dumps({"data": [spelt(OTHER)]}))
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                client.recv()
+        assert closed.value.rcvd.reason.endswith("try again in 30 seconds.")
+        assert wall.upstream.said == []
+
+
+def test_one_client_waits_and_another_does_not(quick_gate: Gate) -> None:
+    with walled(quick_gate, "generic", backoff=waiting_after(1), client_header="X-Real-IP") as wall:
+        ann, bob = ({"x-real-ip": f"192.0.2.{number}"} for number in (1, 2))
+        httpx.post(f"{wall.url}/a", content=LISTED, headers=ann)
+        assert httpx.post(f"{wall.url}/a", content=OTHER, headers=ann).status_code == 400
+        assert httpx.post(f"{wall.url}/a", content=OTHER, headers=bob).status_code == 200
+
+
+def test_refusals_take_a_whole_multiple_of_the_floor_and_nothing_else_does(
+    quick_gate: Gate,
+) -> None:
+    with walled(quick_gate, "generic", floor_ms=2000) as wall, httpx.Client(timeout=30) as client:
+        for body in (b'{"a": 1, "a": 2}', LISTED):
+            started = time.monotonic()
+            assert client.post(f"{wall.url}/a", content=body).status_code == 400
+            assert time.monotonic() - started >= 2
+        started = time.monotonic()
+        assert client.post(f"{wall.url}/a", content=OTHER).status_code == 200
+        assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "address", "same"),
+    [
+        ((), "192.0.2.1", ("address", "192.0.2.1")),
+        ((), "::ffff:192.0.2.1", ("address", "192.0.2.1")),
+        ((), "2001:db8::1:2:3:4", ("address", "2001:db8::/64")),
+        ((), "", ("address", "")),
+        ((("x-ip", " "),), "192.0.2.1", ("address", "192.0.2.1")),
+        ((("x-ip", "made up"), ("x-ip", "made up, 1")), "192.0.2.1", ("header", ONE)),
+    ],
+)
+def test_clients_are_told_apart_by_their_network_or_by_a_header(
+    headers: Headers, address: str, same: tuple[str, str]
+) -> None:
+    assert name_client(headers, address, told_by="X-IP") == same
+
+
+def test_a_socket_outlives_the_patience_with_requests(quick_gate: Gate) -> None:
+    class Impatient(Patient):
+        seconds = 0.3
+
+    with (
+        walled(quick_gate, "a1111", server={"http": Impatient}) as wall,
+        connect(ws(wall, "/queue/join"), proxy=None) as client,
+    ):
+        client.recv()
+        time.sleep(0.6)
+        client.send("{}")
+        assert client.recv() == b"got it"
 
 
 # ── What passes through ───────────────────────────────────────────────────────────────────────

@@ -26,7 +26,7 @@ from initgate.audit.sqlite import SqliteAudit
 from initgate.image import encode
 from initgate.lists import Format, dump
 from initgate.service.patience import Patient
-from initgate.service.run import _listen
+from initgate.service.run import listen
 from initgate.testing import make_list, scene
 
 LARGE = encode(scene(3, height=1500, width=1500), "PNG")
@@ -205,7 +205,7 @@ def test_a_client_that_does_not_get_on_is_cut_off(
 def test_small_answers_are_sent_at_once() -> None:
     port = free_port()
     with (
-        _listen(make_settings(port=port)) as listener,
+        listen("127.0.0.1", port, backlog=1) as listener,
         closing(socket.create_connection(("127.0.0.1", port))),
         listener.accept()[0] as accepted,
     ):
@@ -215,7 +215,7 @@ def test_small_answers_are_sent_at_once() -> None:
 def test_an_address_that_is_taken_is_told() -> None:
     port = free_port()
     with (
-        _listen(make_settings(port=port)),
+        listen("127.0.0.1", port, backlog=1),
         pytest.raises(ConfigError, match=f"cannot listen at 127.0.0.1:{port}"),
     ):
-        _listen(make_settings(port=port))
+        listen("127.0.0.1", port, backlog=1)

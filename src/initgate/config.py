@@ -455,7 +455,20 @@ class KeySettings(_Frozen):
         return value
 
 
-class ServeSettings(_Frozen):
+class BackoffSettings(_Frozen):
+    """Who is refused again and again has to wait: in the tables ``[serve]`` and ``[proxy]``."""
+
+    backoff_after: int = Field(default=10, ge=0)
+    """Refusals of one subject or client after which it has to wait; 0 for never."""
+
+    backoff_seconds: float = Field(default=10.0, gt=0)
+    """How long at first; with each further refusal twice as long."""
+
+    backoff_max_seconds: float = Field(default=3600.0, gt=0)
+    """The longest wait. After as long without a refusal, all are forgotten."""
+
+
+class ServeSettings(BackoffSettings):
     """The ``[serve]`` table. Limits hold for each worker."""
 
     host: str = "127.0.0.1"
@@ -494,15 +507,6 @@ class ServeSettings(_Frozen):
     floor_ms: int = Field(default=100, ge=0)
     """Answers take a whole multiple of so many milliseconds; 0 for as long as they take."""
 
-    backoff_after: int = Field(default=10, ge=0)
-    """Refusals of one subject after which it has to wait; 0 for never."""
-
-    backoff_seconds: float = Field(default=10.0, gt=0)
-    """How long at first; with each further refusal twice as long."""
-
-    backoff_max_seconds: float = Field(default=3600.0, gt=0)
-    """The longest wait. After as long without a refusal, all are forgotten."""
-
     anonymous: bool = False
     """Whether images may be checked without a key. At a loopback address only."""
 
@@ -540,7 +544,7 @@ def is_loopback(host: str) -> bool:
 _Named = TypeVar("_Named", ListSettings, FeedSettings)
 
 
-class ProxySettings(_Frozen):
+class ProxySettings(BackoffSettings):
     """The ``[proxy]`` table."""
 
     upstream: str | None = None
@@ -586,11 +590,24 @@ class ProxySettings(_Frozen):
     stop_seconds: int = Field(default=30, ge=1)
     """Time that requests have to be answered in once the proxy is to stop."""
 
+    floor_ms: int = Field(default=250, ge=0)
+    """Refusals take a whole multiple of so many milliseconds; 0 for as long as they take."""
+
+    client_header: str | None = None
+    """The header that tells clients apart, whose refusals are counted; by default their address."""
+
     @field_validator("upstream")
     @classmethod
     def _check_upstream(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"https?://[^/?#@\s]+(?:/[^?#\s]*)?", value):
             raise ValueError("allowed: http://HOST:PORT or https://HOST, without query")
+        return value
+
+    @field_validator("client_header")
+    @classmethod
+    def _check_header(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9-]{1,64}", value):
+            raise ValueError('allowed: the name of a header, e.g. "x-real-ip"')
         return value
 
     @model_validator(mode="after")

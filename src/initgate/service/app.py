@@ -7,7 +7,6 @@ understood, or for which there was no room, gets a problem and no verdict.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -81,12 +80,7 @@ class _Service:
             max_held_bytes=settings.max_held_bytes,
             seconds=settings.receive_seconds,
         )
-        self._backoff = Backoff(
-            after=settings.backoff_after,
-            seconds=settings.backoff_seconds,
-            max_seconds=settings.backoff_max_seconds,
-            stopwatch=time.monotonic,
-        )
+        self._backoff = Backoff.of(settings)
 
     @property
     def routes(self) -> dict[Callable[..., Any], dict[str, Any]]:

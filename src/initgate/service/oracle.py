@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from initgate.config import BackoffSettings
 from initgate.model import Allowed, Decision, Reason
 from initgate.service.problems import Problem
 
@@ -60,11 +62,21 @@ class Backoff:
         self._lock = threading.Lock()
         self._refusals: OrderedDict[tuple[str, str], _Refusals] = OrderedDict()
 
+    @classmethod
+    def of(cls, settings: BackoffSettings) -> Backoff:
+        """As a table of the configuration says."""
+        return cls(
+            after=settings.backoff_after,
+            seconds=settings.backoff_seconds,
+            max_seconds=settings.backoff_max_seconds,
+            stopwatch=time.monotonic,
+        )
+
     def admit(self, who: tuple[str, str]) -> None:
         """Lets somebody ask.
 
         Args:
-            who: The key's name and the subject.
+            who: The key's name and the subject; for the proxy, as it names its clients.
 
         Raises:
             Problem: 429 while they have to wait.

@@ -33,6 +33,11 @@ class Patient(H11Protocol):
         self._expect()
         super().on_response_complete()  # which may begin with the next request
 
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        """See uvicorn. A socket has no requests to wait for."""
+        self._stop_waiting()
+        super().handle_websocket_upgrade(event)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """See :class:`asyncio.Protocol`."""
         self._stop_waiting()

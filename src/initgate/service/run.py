@@ -18,7 +18,7 @@ from typing import Any
 
 import uvicorn
 
-from initgate.config import ServeSettings, Settings
+from initgate.config import Settings
 from initgate.errors import ConfigError, InitgateError
 from initgate.service.patience import Patient
 from initgate.wiring import load_gate, make_log, now
@@ -42,7 +42,7 @@ def serve(settings: Settings) -> None:
             "[serve]: no key, so nobody may ask: add what initgate keys new prints, or set "
             "anonymous = true for whoever reaches this machine's loopback address"
         )
-    with _listen(own) as listener:
+    with listen(own.host, own.port, backlog=own.max_connections) as listener:
         if own.workers == 1:
             _answer(settings, listener)
         else:
@@ -50,14 +50,22 @@ def serve(settings: Settings) -> None:
                 _Workers(settings, listener, Path(folder)).run()
 
 
-def _listen(own: ServeSettings) -> socket.socket:
+def listen(host: str, port: int, *, backlog: int) -> socket.socket:
+    """A socket for a server.
+
+    Args:
+        host: The address or its name.
+        port: The port.
+        backlog: How many connections may wait to be accepted.
+
+    Raises:
+        ConfigError: It is taken, or not this machine's.
+    """
     try:
-        family, *_ = socket.getaddrinfo(own.host, own.port, type=socket.SOCK_STREAM)[0]
-        listener = socket.create_server(
-            (own.host, own.port), family=family, backlog=own.max_connections
-        )
+        family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server((host, port), family=family, backlog=backlog)
     except OSError as error:
-        raise ConfigError(f"serve: cannot listen at {own.host}:{own.port}: {error}") from error
+        raise ConfigError(f"cannot listen at {host}:{port}: {error}") from error
     # Connections inherit it. asyncio sets it only for sockets that were made as TCP's by name, and
     # without it an answer waits 40 ms for the acknowledgement of its own head.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -79,7 +87,7 @@ def _answer(settings: Settings, listener: socket.socket, folder: Path | None = N
 
     own = settings.serve
     log = make_log(settings.log.level)
-    _take_over_logging(log)
+    take_over_logging(log)
     gate = load_gate(settings, log=log)
     metrics = Metrics(gate, clock=now, folder=folder)
     config = uvicorn.Config(
@@ -191,7 +199,8 @@ class _Lines(logging.Handler):
         self._log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=fault)
 
 
-def _take_over_logging(log: Any) -> None:
+def take_over_logging(log: Any) -> None:
+    """Gives the server's warnings and errors the form of ours."""
     logger = logging.getLogger("uvicorn")
     logger.handlers = [_Lines(log)]
     logger.propagate = False

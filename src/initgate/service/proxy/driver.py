@@ -6,10 +6,11 @@ It keeps nothing of a request. Answers, event streams and sockets pass through a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +18,6 @@ import anyio
 import httpx
 import websockets
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as Incoming
 from starlette.responses import Response as Outgoing
 from starlette.responses import StreamingResponse
@@ -26,11 +26,16 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from initgate.config import BackoffSettings
 from initgate.errors import InitImageRefused
 from initgate.gate import Gate
-from initgate.model import Context, Refused, Verdict
+from initgate.model import Context, Decision, Reason, Refused, Verdict
+from initgate.service.limits import Bodies
+from initgate.service.oracle import Backoff, pad
 from initgate.service.pool import Busy, Pool
+from initgate.service.problems import Problem
 from initgate.service.proxy.canonical import Canonical, rewriter
+from initgate.service.proxy.clients import name_client
 from initgate.service.proxy.core import (
     METHODS,
     Dialect,
@@ -51,6 +56,7 @@ from initgate.service.proxy.texts import Carried, Unparsable
 from initgate.service.proxy.uploads import Uploads
 
 BUSY = "The gate is busy. Nothing was looked at; try again."
+WAIT = "Too many refusals. Nothing was looked at; try again in {} seconds."
 UNREACHABLE = "The server behind the gate cannot be reached."
 
 # RFC 9110, 7.6.1, and what older peers send: for the next hop alone.
@@ -93,6 +99,9 @@ class Proxy:
         fetcher: Resolves URLs; None to refuse them.
         uploads: Ids that passed.
         client: Speaks to the server.
+        backoff: Counts refusals; None to let nobody wait.
+        client_header: Which header tells clients apart; None for their address.
+        floor_ms: Refusals take a whole multiple of it.
         receive_s: How long a client may take to send a request.
         max_held_bytes: Of bodies in memory, of all requests; more are turned away.
     """
@@ -109,6 +118,9 @@ class Proxy:
         fetcher: Fetcher | None = None,
         uploads: Uploads | None = None,
         client: httpx.AsyncClient | None = None,
+        backoff: Backoff | None = None,
+        client_header: str | None = None,
+        floor_ms: int = 0,
         receive_s: float = 120.0,
         max_held_bytes: int = 512 * 1024 * 1024,
     ) -> None:
@@ -127,9 +139,12 @@ class Proxy:
             timeout=httpx.Timeout(None, connect=10.0, write=60.0),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
         )
-        self._receive_s = receive_s
-        self._max_held_bytes = max_held_bytes
-        self._held_bytes = 0
+        self._backoff = backoff or Backoff.of(BackoffSettings(backoff_after=0))
+        self._client_header = client_header
+        self._floor_ms = floor_ms
+        self._bodies = Bodies(
+            max_bytes=self._bounds.max_bytes, max_held_bytes=max_held_bytes, seconds=receive_s
+        )
 
     def app(self) -> Starlette:
         """The application."""
@@ -164,76 +179,69 @@ class Proxy:
             incoming.scope["query_string"].decode("latin-1"),
             _headers(incoming.scope),
         )
-        with self._holding() as hold:
-            return await self._answer(asked, incoming, hold)
-
-    @contextmanager
-    def _holding(self) -> Iterator[Callable[[int], None]]:
-        """Counts the bytes of a body for as long as it is in memory."""
-        own = 0
-
-        def hold(number: int) -> None:
-            nonlocal own
-            if self._held_bytes + number > self._max_held_bytes:
-                raise Busy
-            own += number
-            self._held_bytes += number
-
+        who = self._name(asked, incoming.scope)
         try:
-            yield hold
-        finally:
-            self._held_bytes -= own
-
-    async def _answer(
-        self, asked: Request, incoming: Incoming, hold: Callable[[int], None]
-    ) -> Outgoing:
-        try:
-            outcome = await self._receive(asked, incoming, hold)
-        except TimeoutError:
-            return Outgoing(status_code=408, headers={"connection": "close"})
-        except ClientDisconnect:
-            return Outgoing(status_code=400)  # to nobody
+            arrived, outcome = await self._take(asked, incoming, who)
+        except Problem as problem:
+            return self._turn_away(problem)
         except Busy:
-            return self._busy()
-        match outcome:
-            case Refused(decision_id=decision_id):
-                return _to_outgoing(self._dialect.refuse(InitImageRefused.MESSAGE, decision_id))
-            case _Passed():
-                return await self._forward(outcome, incoming)
+            return self._turn_away(Problem(503, retry_after=2))
+        if isinstance(outcome, Decision):  # by now its body is no longer held
+            decision_id = await self._hold_back(who, outcome, arrived)
+            return _to_outgoing(self._dialect.refuse(InitImageRefused.MESSAGE, decision_id))
+        return outcome
 
-    async def _receive(
-        self, asked: Request, incoming: Incoming, hold: Callable[[int], None]
-    ) -> _Passed | Refused:
-        try:
-            async with asyncio.timeout(self._receive_s):
-                body = await self._collect(incoming, hold)
-        except Unparsable as error:
-            return await self._refuse(str(error))
-        return await self._decide(replace(asked, body=body))
-
-    async def _collect(self, incoming: Incoming, hold: Callable[[int], None]) -> bytes:
-        body = bytearray()
-        async for chunk in incoming.stream():
-            hold(len(chunk))
-            body += chunk
-            if len(body) > self._bounds.max_bytes:
-                raise Unparsable(f"a body of more than {self._bounds.max_bytes} bytes")
-        return bytes(body)
-
-    async def _decide(self, asked: Request) -> _Passed | Refused:
-        try:
-            return await self._look(asked)
-        except Busy:
-            raise
-        except Exception as error:  # noqa: BLE001  # the broad net: whatever failed, it refuses
-            return await self._refuse(f"fault: {type(error).__name__}")
-
-    async def _look(self, asked: Request) -> _Passed | Refused:
-        """Has everything in a request looked at.
+    async def _take(
+        self, asked: Request, incoming: Incoming, who: tuple[str, str]
+    ) -> tuple[float, Decision | Outgoing]:
+        """When a request was there, and what became of it.
 
         Raises:
-            Busy: Not everything was.
+            Problem: It was not received, or the client has to wait.
+            Busy: Not everything was looked at.
         """
+        clock = asyncio.get_running_loop().time
+        try:
+            async with self._bodies.received(incoming.headers, incoming.receive) as body:
+                arrived = clock()
+                outcome = await self._decide(replace(asked, body=body), who)
+                if isinstance(outcome, _Passed):
+                    return arrived, await self._forward(outcome, incoming)
+                return arrived, outcome
+        except Problem as problem:
+            if problem.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                raise
+            arrived = clock()
+            return arrived, await self._refuse(f"a body of {problem.detail}", who)
+
+    def _name(self, asked: Request, scope: Any) -> tuple[str, str]:
+        address, *_ = scope.get("client") or ("",)
+        return name_client(asked.headers, address, told_by=self._client_header)
+
+    async def _hold_back(self, who: tuple[str, str], decision: Decision, arrived: float) -> str:
+        """Counts a refusal and lets its time pass; its id."""
+        self._backoff.note(who, decision)
+        await pad(arrived, self._floor_ms)
+        return decision.verdict.decision_id
+
+    async def _decide(self, asked: Request, who: tuple[str, str]) -> _Passed | Decision:
+        """What passed, or the decision that refuses it.
+
+        Raises:
+            Busy: Not everything was looked at.
+            Problem: 429, the client has to wait.
+        """
+        try:
+            return await self._look(asked, who)
+        except (Busy, Problem):
+            raise
+        except Unparsable as error:
+            return await self._refuse(str(error), who)
+        except Exception as error:  # noqa: BLE001  # the broad net: whatever failed, it refuses
+            return await self._refuse(f"fault: {type(error).__name__}", who, Reason.FAULT)
+
+    async def _look(self, asked: Request, who: tuple[str, str]) -> _Passed | Decision:
+        """Has everything in a request looked at."""
         read = partial(
             read_request,
             asked,
@@ -241,28 +249,28 @@ class Proxy:
             bounds=self._bounds,
             known=self._uploads.__contains__,
         )
-        try:
-            # What has no body is read in a moment; pages load though the pool is full.
-            plan = await self._pool.run(read) if asked.body else read()
-        except Unparsable as error:
-            return await self._refuse(str(error))
+        # What has no body is read in a moment; pages load though the pool is full.
+        plan = await self._pool.run(read) if asked.body else read()
+        if plan.images or plan.references or plan.opaque:  # whoever waits may go on with the rest
+            self._backoff.admit(who)
         context = self._context(plan)
         for where, kind in plan.opaque:
             what = f"{name_place(where)}: {kind}"
             verdict = await self._pool.run(partial(self._gate.check_encoded, what, context=context))
             if isinstance(verdict, Refused):
-                return verdict
+                doubts = self._gate.doubts()
+                return Decision(verdict, doubts[0] if doubts else Reason.ENCODED_INPUT)
         resolved: dict[Where, Carried] = {}
         for one in plan.references:
             try:
                 resolved[one.where] = await self._resolve(one)
             except Unfetched as error:
-                return await self._refuse(f"{name_place(one.where)}: {error}")
+                return await self._refuse(f"{name_place(one.where)}: {error}", who)
         verdicts: dict[Where, Verdict] = {}
         for where, carried in {**plan.images, **resolved}.items():
             decision = await self._pool.inspect(carried.data, context=context)
             if isinstance(decision.verdict, Refused):
-                return decision.verdict
+                return decision
             verdicts[where] = decision.verdict
         finish = partial(
             conclude, plan, verdicts=verdicts, resolved=resolved, rewrite=self._rewrite
@@ -283,15 +291,34 @@ class Proxy:
         # The pattern, not the path: that may hold names of files.
         return Context(f"proxy {self._dialect.name} {plan.route.path or 'unknown route'}")
 
-    async def _refuse(self, why: str) -> Refused:
+    async def _refuse(
+        self, why: str, who: tuple[str, str], reason: Reason = Reason.UNREADABLE
+    ) -> Decision:
         """The refusal of what could not be shown to the gate."""
+        self._backoff.admit(who)  # first: who has to wait does not fill the record
         context = Context(f"proxy {self._dialect.name}")
-        return await self._pool.run(partial(self._gate.refuse, why, context=context))
+        refused = await self._pool.run(partial(self._gate.refuse, why, context=context))
+        return Decision(refused, reason)
 
-    def _busy(self) -> Outgoing:
-        busy = self._dialect.refuse(BUSY, "")
+    def _turn_away(self, problem: Problem) -> Outgoing:
+        """The answer to what was not looked at, as far as possible in the server's words."""
+        match problem.status:
+            case HTTPStatus.TOO_MANY_REQUESTS:
+                # With a refusal's status: after 429, clients send again by themselves.
+                return self._say(_to_wait(problem), headers=problem.headers)
+            case HTTPStatus.SERVICE_UNAVAILABLE:
+                return self._say(BUSY, problem.status, problem.headers)
+            case _:
+                return Outgoing(status_code=problem.status, headers=problem.headers)
+
+    def _say(
+        self, text: str, status: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> Outgoing:
+        """A sentence in the form of a refusal, which it is not: it has no decision."""
+        said = self._dialect.refuse(text, "")
+        more = (headers or {}).items()
         return _to_outgoing(
-            replace(busy, status=503, headers=(*busy.headers, ("retry-after", "2")))
+            replace(said, status=status or said.status, headers=(*said.headers, *more))
         )
 
     async def _forward(self, passed: _Passed, incoming: Incoming) -> Outgoing:
@@ -309,8 +336,7 @@ class Proxy:
         try:
             response = await self._client.send(request, stream=True)
         except httpx.TransportError:
-            unreachable = self._dialect.refuse(UNREACHABLE, "")
-            return _to_outgoing(replace(unreachable, status=502))
+            return self._say(UNREACHABLE, 502)
         answer = response.aiter_raw()
         learnt = b""
         if learn is not None and response.is_success:
@@ -352,12 +378,18 @@ class Proxy:
         opening = Request(
             "GET", _raw_path(scope), scope["query_string"].decode("latin-1"), _headers(scope)
         )
+        who, arrived = self._name(opening, scope), asyncio.get_running_loop().time()
         try:
-            if isinstance(await self._decide(opening), Refused):
-                await incoming.close(_POLICY_VIOLATION)
-                return
+            outcome = await self._decide(opening, who)
+        except Problem:
+            await incoming.close(_POLICY_VIOLATION)
+            return
         except Busy:
             await incoming.close(_TRY_LATER)
+            return
+        if isinstance(outcome, Decision):
+            await self._hold_back(who, outcome, arrived)
+            await incoming.close(_POLICY_VIOLATION)
             return
         url = str(self._url(opening)).replace("http", "ws", 1)
         offered = [Subprotocol(one) for one in scope.get("subprotocols", [])]
@@ -402,17 +434,23 @@ class Proxy:
     async def _pump_up(
         self, incoming: WebSocket, upstream: ClientConnection, opening: Request
     ) -> None:
+        who, clock = self._name(opening, incoming.scope), asyncio.get_running_loop().time
         while (message := await incoming.receive())["type"] == "websocket.receive":
+            arrived = clock()
             text, data = message.get("text"), message.get("bytes") or b""
             said = data if text is None else text.encode()
             asked = Request("WS", opening.path, body=said)
             try:
-                outcome = await self._decide(asked)
+                outcome = await self._decide(asked, who)
+            except Problem as problem:
+                await incoming.close(_POLICY_VIOLATION, _to_wait(problem)[:_MAX_REASON])
+                return
             except Busy:
                 await incoming.close(_TRY_LATER, BUSY)
                 return
-            if isinstance(outcome, Refused):
-                why = f"Refused. Decision id: {outcome.decision_id}"
+            if isinstance(outcome, Decision):
+                decision_id = await self._hold_back(who, outcome, arrived)
+                why = f"Refused. Decision id: {decision_id}"
                 await incoming.close(_POLICY_VIOLATION, why[:_MAX_REASON])
                 return
             body = outcome.request.body
@@ -450,6 +488,11 @@ async def _stream(
     finally:
         with anyio.CancelScope(shield=True):  # also when the client left
             await response.aclose()
+
+
+def _to_wait(problem: Problem) -> str:
+    """What somebody is told who has to wait."""
+    return WAIT.format(problem.headers["retry-after"])
 
 
 def _to_outgoing(response: Response) -> Outgoing:

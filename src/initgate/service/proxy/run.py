@@ -5,20 +5,20 @@ One process: the ids of uploads that passed are in its memory, and another would
 
 from __future__ import annotations
 
-import logging
-import socket
-
 import uvicorn
 
 from initgate.config import ProxySettings, Settings
 from initgate.errors import ConfigError
 from initgate.gate import Gate
+from initgate.service.oracle import Backoff
+from initgate.service.patience import Patient
 from initgate.service.pool import Pool
 from initgate.service.proxy.canonical import Canonical
 from initgate.service.proxy.dialects import DIALECTS
 from initgate.service.proxy.driver import Proxy
 from initgate.service.proxy.found import Bounds
 from initgate.service.proxy.references import Fetcher
+from initgate.service.run import listen, take_over_logging
 from initgate.wiring import load_gate, make_log
 
 _BACKLOG = 512
@@ -34,13 +34,14 @@ def run(settings: Settings) -> None:
     if own.upstream is None:
         raise ConfigError("[proxy]: upstream: is missing: say --upstream http://HOST:PORT")
     log = make_log(settings.log.level)
-    with _listen(own) as listener:
+    take_over_logging(log)
+    with listen(own.host, own.port, backlog=_BACKLOG) as listener:
         gate = load_gate(settings, log=log)
         config = uvicorn.Config(
             make_proxy(gate, own).app(),
+            http=Patient,
             lifespan="on",
             log_config=None,
-            log_level=logging.WARNING,
             ws_max_size=own.max_body_bytes,
             access_log=False,  # paths and queries may hold names of files
             proxy_headers=False,
@@ -70,14 +71,9 @@ def make_proxy(gate: Gate, own: ProxySettings) -> Proxy:
         bounds=Bounds(max_bytes=own.max_body_bytes, max_images=own.max_images),
         canonical=Canonical(own.canonical),
         fetcher=fetcher,
+        backoff=Backoff.of(own),
+        client_header=own.client_header,
+        floor_ms=own.floor_ms,
         receive_s=own.receive_seconds,
         max_held_bytes=own.max_held_bytes,
     )
-
-
-def _listen(own: ProxySettings) -> socket.socket:
-    try:
-        family, *_ = socket.getaddrinfo(own.host, own.port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server((own.host, own.port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ConfigError(f"proxy: cannot listen at {own.host}:{own.port}: {error}") from error
