@@ -431,6 +431,9 @@ def graph(kind: str, **inputs: Any) -> Request:
         ("SomebodysLoader", {"source": "https://example.org/x"}),
         ("SomebodysLoader", {"source": "blake3:00"}),
         ("SomebodysLoader", {"source": "../x"}),
+        ("SomebodysLoader", {"source": "/" + "./" * 1000 + "srv/x"}),
+        ("SomebodysLoader", {"source": "a/../" * 300 + "x.png"}),
+        ("SomebodysLoader", {"source": "a/../" * 300 + "x [temp]"}),
     ],
 )
 def test_a_graph_that_loads_what_was_not_uploaded_is_refused(kind: str, inputs: Any) -> None:
