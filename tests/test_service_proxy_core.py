@@ -156,6 +156,29 @@ GENERIC: dict[str, Hide] = {
     "a GET with a body": lambda x: request("/any/thing", x.encode(), method="GET"),
     "JSON in a field": lambda x: form_request("/a", part("b", json.dumps([x]).encode())),
 }
+STABILITY: dict[str, Hide] = {
+    "v1": lambda x: form_request(
+        "/v1/generation/a-1/image-to-image", part("init_image", x.encode()), part("seed", b"1")
+    ),
+    "the mask of v1": lambda x: form_request(
+        "/v1/generation/a-1/image-to-image/masking",
+        part("init_image", OTHER, "a.png"),
+        part("mask_image", x.encode()),
+    ),
+    "v2beta": lambda x: form_request(
+        "/v2beta/stable-image/generate/sd3", part("image", x.encode())
+    ),
+    "the style": lambda x: form_request(
+        "/v2beta/stable-image/control/style-transfer", part("style_image", x.encode())
+    ),
+    "a film's beginning": lambda x: form_request(
+        "/v2beta/image-to-video", part("image", x.encode())
+    ),
+    "a field of tomorrow": lambda x: form_request(
+        "/v2beta/stable-image/edit/tomorrow", part("other", x.encode())
+    ),
+    "JSON": lambda x: json_request("/v1/generation/a-1/image-to-image", {"init_image": x}),
+}
 CORPUS = [
     pytest.param(dialect, hide, id=f"{dialect}, {place}")
     for dialect, places in (
@@ -163,6 +186,7 @@ CORPUS = [
         ("comfyui", COMFYUI),
         ("openai", OPENAI),
         ("generic", GENERIC),
+        ("stability", STABILITY),
     )
     for place, hide in places.items()
 ]
@@ -398,6 +422,11 @@ def references(dialect: str, asked: Request, uploads: Uploads | None = None) -> 
             json_request("/v1/batches", {"input_file_id": "file-1"}),
             "input_file_id",
         ),
+        (
+            "stability",
+            form_request("/v2beta/stable-image/edit/erase", part("mask", b"a stored one")),
+            "mask.0",
+        ),
         ("generic", json_request("/x", {"a": "http://example.org/a"}), "a"),
         ("generic", json_request("/x", {"a": " FILE:///etc/a.png "}), "a"),
         ("generic", json_request("/x", {"a": "//example.org/a.png"}), "a"),
@@ -516,6 +545,13 @@ def test_a_chat_may_name_a_file_that_was_uploaded_and_a_batch_may_not() -> None:
     assert references("openai", asked)
     assert references("openai", asked, uploads) == []
     assert references("openai", json_request("/v1/batches", {"input_file_id": "file-1"}), uploads)
+
+
+def test_stability_is_told_the_decision_in_the_fields_of_both_versions() -> None:
+    told = json.loads(DIALECTS["stability"].refuse("Refused.", "decision-1").body)
+    assert told["id"] == "decision-1"
+    assert told["name"] == "content_moderation"
+    assert told["errors"] == [told["message"]]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda one: one.name)
