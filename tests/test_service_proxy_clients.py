@@ -169,3 +169,33 @@ def test_comfy_api_is_told_of_a_refusal(comfyui: Behind, tmp_path: Path) -> None
     with pytest.raises(Exception, match="400"):  # all that it tells of an answer
         api.upload_image(str(file))
     assert comfyui.upstream.got == []
+
+
+# ── huggingface_hub ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def huggingface(stack: ExitStack, quick_gate: Gate) -> Behind:
+    return behind(stack, quick_gate, "huggingface")
+
+
+def test_huggingface_hub_gets_its_picture(huggingface: Behind) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    client = hub.InferenceClient(f"{huggingface.url}/models/a", api_key="x")
+    picture = file_of("flower", "PNG", most=SIDE)
+    assert client.image_to_image(picture).size == (1, 1)
+    assert huggingface.upstream.got[-1].body == picture
+    assert client.image_to_image(picture, prompt="a").size == (1, 1)
+    asked = json.loads(huggingface.upstream.got[-1].body)
+    assert base64.b64decode(asked["inputs"]) == picture
+
+
+@pytest.mark.parametrize("prompt", [None, "a"], ids=["raw", "JSON"])
+def test_huggingface_hub_is_told_of_a_refusal(huggingface: Behind, prompt: str | None) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    huggingface.upstream.got.clear()
+    client = hub.InferenceClient(f"{huggingface.url}/models/a", api_key="x")
+    with pytest.raises(hub.errors.BadRequestError) as raised:
+        client.image_to_image(file_of("astronaut", "PNG", most=SIDE), prompt=prompt)
+    assert huggingface.last_id in str(raised.value)
+    assert huggingface.upstream.got == []

@@ -179,6 +179,27 @@ STABILITY: dict[str, Hide] = {
     ),
     "JSON": lambda x: json_request("/v1/generation/a-1/image-to-image", {"init_image": x}),
 }
+HUGGINGFACE: dict[str, Hide] = {
+    "inputs": lambda x: json_request("/models/a/b", {"inputs": x, "parameters": {"prompt": "a"}}),
+    "inputs at the root": lambda x: json_request("/", {"inputs": x}),
+    "within inputs": lambda x: json_request("/", {"inputs": {"image": x, "question": "a"}}),
+    "a list of inputs": lambda x: json_request("/models/a", {"inputs": ["a", x]}),
+    "parameters": lambda x: json_request(
+        "/models/a", {"inputs": spelt(OTHER), "parameters": {"mask_image": x}}
+    ),
+    "an unknown parameter": lambda x: json_request(
+        "/models/a", {"inputs": "a", "parameters": {"deep": {"er": [x]}}}
+    ),
+    "another provider's field": lambda x: json_request("/a/b", {"prompt": "a", "image_url": x}),
+    "another provider's list": lambda x: json_request("/a/b", {"input": {"input_images": [x]}}),
+    "chat": lambda x: json_request(
+        "/v1/chat/completions",
+        {"messages": [{"content": [{"type": "image_url", "image_url": {"url": x}}]}]},
+    ),
+    "the body": lambda x: request("/models/a", x.encode(), "image/png"),
+    "a JSON text": lambda x: json_request("/models/a", x),
+    "a form": lambda x: form_request("/models/a", part("inputs", x.encode())),
+}
 CORPUS = [
     pytest.param(dialect, hide, id=f"{dialect}, {place}")
     for dialect, places in (
@@ -187,6 +208,7 @@ CORPUS = [
         ("openai", OPENAI),
         ("generic", GENERIC),
         ("stability", STABILITY),
+        ("huggingface", HUGGINGFACE),
     )
     for place, hide in places.items()
 ]
@@ -427,6 +449,20 @@ def references(dialect: str, asked: Request, uploads: Uploads | None = None) -> 
             form_request("/v2beta/stable-image/edit/erase", part("mask", b"a stored one")),
             "mask.0",
         ),
+        (
+            "huggingface",
+            json_request("/models/a", {"inputs": "https://example.org/a.png"}),
+            "inputs",
+        ),
+        ("huggingface", json_request("/", {"inputs": "/srv/pictures/a"}), "inputs"),
+        ("huggingface", json_request("/", {"inputs": "pictures/a.png"}), "inputs"),
+        ("huggingface", json_request("/", {"inputs": {"image": "a"}}), "inputs.image"),
+        (
+            "huggingface",
+            json_request("/", {"inputs": "a", "parameters": {"mask_image": "a"}}),
+            "parameters.mask_image",
+        ),
+        ("huggingface", request("/models/a", b"https://example.org/a", "text/plain"), "body"),
         ("generic", json_request("/x", {"a": "http://example.org/a"}), "a"),
         ("generic", json_request("/x", {"a": " FILE:///etc/a.png "}), "a"),
         ("generic", json_request("/x", {"a": "//example.org/a.png"}), "a"),
@@ -552,6 +588,25 @@ def test_stability_is_told_the_decision_in_the_fields_of_both_versions() -> None
     assert told["id"] == "decision-1"
     assert told["name"] == "content_moderation"
     assert told["errors"] == [told["message"]]
+
+
+@pytest.mark.parametrize("prompt", ["a cat, 4k", "a/b", "", "A path. C is a letter", "[a] {b}"])
+def test_a_prompt_in_inputs_is_no_reference(prompt: str) -> None:
+    value = {"inputs": prompt, "parameters": {"negative_prompt": "a dog", "seed": 1}}
+    assert json.loads(forward("huggingface", json_request("/models/a", value)).body) == value
+
+
+@pytest.mark.parametrize(
+    ("asked", "place"),
+    [
+        (request("/models/a", b"\x00\x00\x02" + bytes(900), "image/x-tga"), ()),
+        (json_request("/", {"inputs": spelt(b"\x00\x00\x02" + bytes(900))}), ("inputs",)),
+    ],
+    ids=["body", "inputs"],
+)
+def test_bytes_where_a_picture_belongs_are_taken_for_one(asked: Request, place: Any) -> None:
+    plan = read_by("huggingface", asked)
+    assert (list(plan.images), plan.opaque) == ([place], ())
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda one: one.name)

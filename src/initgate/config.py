@@ -535,7 +535,15 @@ class ProxySettings(_Frozen):
     upstream: str | None = None
     """The server behind the gate, e.g. ``http://127.0.0.1:7860``."""
 
-    dialect: Literal["generic", "a1111", "comfyui", "openai", "gradio", "stability"] = "generic"
+    dialect: Literal[
+        "generic",
+        "a1111",
+        "comfyui",
+        "openai",
+        "gradio",
+        "stability",
+        "huggingface",
+    ] = "generic"
     """How that server takes pictures, and how its clients are told no."""
 
     host: str = "127.0.0.1"

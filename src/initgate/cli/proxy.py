@@ -18,7 +18,7 @@ def proxy(
     dialect: Annotated[
         str | None,
         typer.Option(
-            help="Its dialect: generic, a1111, comfyui, openai, gradio, stability.",
+            help="Its dialect: generic, a1111, comfyui, openai, gradio, stability, huggingface.",
             metavar="NAME",
         ),
     ] = None,
