@@ -199,3 +199,32 @@ def test_huggingface_hub_is_told_of_a_refusal(huggingface: Behind, prompt: str |
         client.image_to_image(file_of("astronaut", "PNG", most=SIDE), prompt=prompt)
     assert huggingface.last_id in str(raised.value)
     assert huggingface.upstream.got == []
+
+
+# ── invokeai-py-client ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def invokeai(stack: ExitStack, quick_gate: Gate) -> Behind:
+    return behind(stack, quick_gate, "invokeai")
+
+
+def board_of(invokeai: Behind) -> Any:
+    client = pytest.importorskip("invokeai_py_client").InvokeAIClient.from_url(invokeai.url)
+    return client.board_repo.get_uncategorized_handle()
+
+
+def test_invokeai_py_client_gets_its_picture(invokeai: Behind) -> None:
+    picture = file_of("flower", "PNG", most=SIDE)
+    assert board_of(invokeai).upload_image_data(picture).image_name == "1.png"
+    assert picture in invokeai.upstream.got[-1].body
+
+
+def test_invokeai_py_client_is_told_of_a_refusal(invokeai: Behind) -> None:
+    board = board_of(invokeai)
+    requests = pytest.importorskip("requests")  # which it is made of
+    invokeai.upstream.got.clear()
+    with pytest.raises(requests.HTTPError, match="403") as raised:
+        board.upload_image_data(file_of("astronaut", "PNG", most=SIDE))
+    assert invokeai.last_id in raised.value.response.text
+    assert invokeai.upstream.got == []

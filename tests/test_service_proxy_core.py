@@ -200,6 +200,37 @@ HUGGINGFACE: dict[str, Hide] = {
     "a JSON text": lambda x: json_request("/models/a", x),
     "a form": lambda x: form_request("/models/a", part("inputs", x.encode())),
 }
+INVOKEAI: dict[str, Hide] = {
+    "a field of an upload": lambda x: form_request(
+        "/api/v1/images/upload", part("file", x.encode()), query="image_category=user"
+    ),
+    "the metadata of an upload": lambda x: form_request(
+        "/api/v1/images/upload",
+        part("file", OTHER, "a.png"),
+        part("metadata", json.dumps({"a": x}).encode()),
+    ),
+    "a node": lambda x: json_request(
+        "/api/v1/queue/default/enqueue_batch",
+        {"batch": {"graph": {"nodes": {"1": {"type": "a", "b": {"c": [x]}}}}}},
+    ),
+    "a batch's data": lambda x: json_request(
+        "/api/v1/queue/default/enqueue_batch",
+        {"batch": {"data": [[{"node_path": "1", "field_name": "a", "items": [x]}]]}},
+    ),
+    "a workflow": lambda x: json_request(
+        "/api/v1/queue/default/enqueue_batch", {"batch": {"workflow": {"a": x}}}
+    ),
+    "a session": lambda x: json_request("/api/v1/sessions/", {"nodes": {"1": {"a": x}}}),
+    "a recall": lambda x: json_request("/api/v1/recall/default", {"ip_adapters": [{"a": x}]}),
+    "a style's cover": lambda x: form_request("/api/v1/style_presets/", part("image", x.encode())),
+    "a model's cover": lambda x: form_request(
+        "/api/v2/models/i/1/image", part("image", x.encode()), method="PATCH"
+    ),
+    "what the page keeps": lambda x: json_request(
+        "/api/v1/client_state/default/set_by_key", json.dumps({"objects": [{"dataURL": x}]})
+    ),
+    "a board": lambda x: json_request("/api/v1/board_images/", {"image_name": x}),
+}
 CORPUS = [
     pytest.param(dialect, hide, id=f"{dialect}, {place}")
     for dialect, places in (
@@ -209,6 +240,7 @@ CORPUS = [
         ("generic", GENERIC),
         ("stability", STABILITY),
         ("huggingface", HUGGINGFACE),
+        ("invokeai", INVOKEAI),
     )
     for place, hide in places.items()
 ]
@@ -463,6 +495,26 @@ def references(dialect: str, asked: Request, uploads: Uploads | None = None) -> 
             "parameters.mask_image",
         ),
         ("huggingface", request("/models/a", b"https://example.org/a", "text/plain"), "body"),
+        (
+            "invokeai",
+            json_request("/api/v1/utilities/image-to-prompt", {"image_name": "a.png"}),
+            "image_name",
+        ),
+        (
+            "invokeai",
+            json_request("/api/v1/recall/default", {"control_layers": [{"image_name": "a"}]}),
+            "control_layers.0.image_name",
+        ),
+        (
+            "invokeai",
+            json_request("/api/v1/sessions/", {"nodes": {"1": {"image": {"image_name": "a"}}}}),
+            "nodes.1.image.image_name",
+        ),
+        (
+            "invokeai",
+            json_request("/api/v1/download_queue/i/", {"source": "https://example.org/a"}),
+            "source",
+        ),
         ("generic", json_request("/x", {"a": "http://example.org/a"}), "a"),
         ("generic", json_request("/x", {"a": " FILE:///etc/a.png "}), "a"),
         ("generic", json_request("/x", {"a": "//example.org/a.png"}), "a"),
@@ -607,6 +659,66 @@ def test_a_prompt_in_inputs_is_no_reference(prompt: str) -> None:
 def test_bytes_where_a_picture_belongs_are_taken_for_one(asked: Request, place: Any) -> None:
     plan = read_by("huggingface", asked)
     assert (list(plan.images), plan.opaque) == ([place], ())
+
+
+def invoke(node: Any, **batch: Any) -> Request:
+    value = {"batch": {"graph": {"nodes": {"7": node}}, "runs": 1, **batch}}
+    return json_request("/api/v1/queue/default/enqueue_batch", value)
+
+
+def test_an_invoke_graph_may_name_what_was_uploaded_and_nothing_else() -> None:
+    uploads = Uploads()
+    upload = form_request("/api/v1/images/upload", part("file", OTHER, "a.png"))
+    learn = read_by("invokeai", upload).route.learn
+    assert learn is not None
+    uploads.add(learn(upload, b'{"image_name": "1-2.png", "image_url": "api/v1/images/i/1-2.png"}'))
+    asked = invoke({"type": "image", "image": {"image_name": "1-2.png"}})
+    assert references("invokeai", asked) == ["batch.graph.nodes.7.image.image_name"]
+    assert references("invokeai", asked, uploads) == []
+    items = [{"image_name": "1-2.png"}, {"image_name": "3-4.png"}]
+    batch = invoke({}, data=[[{"node_path": "7", "field_name": "image", "items": items}]])
+    assert references("invokeai", batch, uploads) == ["batch.data.0.0.items.1.image_name"]
+
+
+@pytest.mark.parametrize(
+    "value", ["https://example.org/a", "/srv/pictures", "pictures/a.png", "C:\\a"]
+)
+def test_an_invoke_graph_reads_no_file_in_another_way(value: str) -> None:
+    assert references("invokeai", invoke({"type": "somebodys", "source": value}))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"type": "call_saved_workflow", "workflow_id": "1"},
+        {"generator": {"type": "image_generator_images_from_board", "board_id": "1"}},
+    ],
+)
+def test_an_invoke_graph_reads_nothing_that_the_request_does_not_name(node: Any) -> None:
+    assert references("invokeai", invoke(node))
+
+
+@pytest.mark.parametrize("name", ["latents_name", "tensor_name"])
+def test_an_invoke_graph_that_takes_up_latents_is_refused(name: str) -> None:
+    assert read_by("invokeai", invoke({"type": "l2i", "latents": {name: "a"}})).opaque
+
+
+def test_an_ordinary_invoke_graph_is_forwarded() -> None:
+    node = {
+        "type": "denoise_latents",
+        "board": {"board_id": "1"},
+        "model": {"key": "1", "hash": "blake3:00", "name": "a.b", "base": "sdxl"},
+        "value": "a cat, 4k / a dog",
+    }
+    workflow = {"contact": "https://example.org/me", "nodes": [{"image_name": "old.png"}]}
+    asked = invoke(node, workflow=workflow)
+    assert json.loads(forward("invokeai", asked).body) == json.loads(asked.body)
+
+
+def test_a_model_of_invoke_may_come_from_a_url() -> None:
+    source = {"source": "https://example.org/a.safetensors"}
+    asked = json_request("/api/v2/models/install", source, query="source=https://example.org/a")
+    assert json.loads(forward("invokeai", asked).body) == source
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda one: one.name)

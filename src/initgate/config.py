@@ -543,6 +543,7 @@ class ProxySettings(_Frozen):
         "gradio",
         "stability",
         "huggingface",
+        "invokeai",
     ] = "generic"
     """How that server takes pictures, and how its clients are told no."""
 

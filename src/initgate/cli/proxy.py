@@ -18,7 +18,8 @@ def proxy(
     dialect: Annotated[
         str | None,
         typer.Option(
-            help="Its dialect: generic, a1111, comfyui, openai, gradio, stability, huggingface.",
+            help="Its dialect: generic, a1111, comfyui, openai, gradio, stability, "
+            "huggingface, invokeai.",
             metavar="NAME",
         ),
     ] = None,
