@@ -228,3 +228,42 @@ def test_invokeai_py_client_is_told_of_a_refusal(invokeai: Behind) -> None:
         board.upload_image_data(file_of("astronaut", "PNG", most=SIDE))
     assert invokeai.last_id in raised.value.response.text
     assert invokeai.upstream.got == []
+
+
+# ── horde-sdk ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def horde(stack: ExitStack, quick_gate: Gate) -> Behind:
+    made = behind(stack, quick_gate, "horde")
+    patch = stack.enter_context(pytest.MonkeyPatch.context())
+    patch.setenv("AI_HORDE_URL", f"{made.url}/api/")  # read when it is imported
+    return made
+
+
+def ask_horde(name: str) -> Any:
+    api = pytest.importorskip("horde_sdk.ai_horde_api")
+    models = pytest.importorskip("horde_sdk.ai_horde_api.apimodels")
+    asked = models.ImageGenerateAsyncRequest(
+        apikey="0000000000",
+        prompt="a",
+        models=["a"],
+        source_image=base64.b64encode(file_of(name, "WEBP", most=SIDE)).decode(),
+        source_processing="img2img",
+    )
+    client = api.ai_horde_clients.AIHordeAPIManualClient()
+    return client.submit_request(asked, asked.get_default_success_response_type())
+
+
+def test_horde_sdk_gets_its_picture(horde: Behind) -> None:
+    assert ask_horde("flower").id_
+    asked = json.loads(horde.upstream.got[-1].body)
+    assert base64.b64decode(asked["source_image"]) == file_of("flower", "WEBP", most=SIDE)
+
+
+def test_horde_sdk_is_told_of_a_refusal(horde: Behind) -> None:
+    horde.upstream.got.clear()
+    answer = ask_horde("astronaut")
+    assert horde.last_id in answer.message
+    assert answer.rc == "ImageValidationFailed"
+    assert horde.upstream.got == []

@@ -231,6 +231,26 @@ INVOKEAI: dict[str, Hide] = {
     ),
     "a board": lambda x: json_request("/api/v1/board_images/", {"image_name": x}),
 }
+HORDE: dict[str, Hide] = {
+    "source_image": lambda x: json_request(
+        "/api/v2/generate/async", {"prompt": "a", "source_image": x}
+    ),
+    "source_mask": lambda x: json_request(
+        "/api/v2/generate/async", {"source_image": spelt(OTHER), "source_mask": x}
+    ),
+    "extra_source_images": lambda x: json_request(
+        "/api/v2/generate/async",
+        {"extra_source_images": [{"image": spelt(OTHER)}, {"image": x, "strength": 1}]},
+    ),
+    "parameters": lambda x: json_request("/api/v2/generate/async", {"params": {"a": [x]}}),
+    "a text's picture": lambda x: json_request(
+        "/api/v2/generate/text/async", {"extra_source_images": [{"image": x}]}
+    ),
+    "interrogate": lambda x: json_request(
+        "/api/v2/interrogate/async", {"forms": [{"name": "caption"}], "source_image": x}
+    ),
+    "a result": lambda x: json_request("/api/v2/generate/submit", {"id": "1", "generation": x}),
+}
 CORPUS = [
     pytest.param(dialect, hide, id=f"{dialect}, {place}")
     for dialect, places in (
@@ -241,6 +261,7 @@ CORPUS = [
         ("stability", STABILITY),
         ("huggingface", HUGGINGFACE),
         ("invokeai", INVOKEAI),
+        ("horde", HORDE),
     )
     for place, hide in places.items()
 ]
@@ -515,6 +536,16 @@ def references(dialect: str, asked: Request, uploads: Uploads | None = None) -> 
             json_request("/api/v1/download_queue/i/", {"source": "https://example.org/a"}),
             "source",
         ),
+        (
+            "horde",
+            json_request("/api/v2/generate/async", {"source_image": "https://example.org/a"}),
+            "source_image",
+        ),
+        (
+            "horde",
+            json_request("/api/v2/generate/async", {"extra_source_images": [{"image": "a"}]}),
+            "extra_source_images.0.image",
+        ),
         ("generic", json_request("/x", {"a": "http://example.org/a"}), "a"),
         ("generic", json_request("/x", {"a": " FILE:///etc/a.png "}), "a"),
         ("generic", json_request("/x", {"a": "//example.org/a.png"}), "a"),
@@ -719,6 +750,22 @@ def test_a_model_of_invoke_may_come_from_a_url() -> None:
     source = {"source": "https://example.org/a.safetensors"}
     asked = json_request("/api/v2/models/install", source, query="source=https://example.org/a")
     assert json.loads(forward("invokeai", asked).body) == source
+
+
+@pytest.mark.parametrize("route", ["generate/pop", "generate/pop_multi", "generate/text/pop"])
+def test_a_worker_of_the_horde_is_given_no_jobs_that_were_not_looked_at(route: str) -> None:
+    with pytest.raises(Unparsable, match="worker"):
+        read_by("horde", json_request(f"/api/v2/{route}", {"name": "a", "models": ["b"]}))
+
+
+def test_a_webhook_of_the_horde_may_be_a_url() -> None:
+    value = {"prompt": "a", "webhook": "https://example.org/done", "source_image": spelt(OTHER)}
+    asked = json_request("/api/v2/generate/async", value)
+    assert json.loads(forward("horde", asked).body) == value
+
+
+def test_the_horde_gets_bare_base64_in_the_place_of_a_url() -> None:
+    assert str(resolved_as(OTHER, "png", DIALECTS["horde"])) == spelt(OTHER)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda one: one.name)

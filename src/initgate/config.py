@@ -544,6 +544,7 @@ class ProxySettings(_Frozen):
         "stability",
         "huggingface",
         "invokeai",
+        "horde",
     ] = "generic"
     """How that server takes pictures, and how its clients are told no."""
 

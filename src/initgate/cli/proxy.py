@@ -19,7 +19,7 @@ def proxy(
         str | None,
         typer.Option(
             help="Its dialect: generic, a1111, comfyui, openai, gradio, stability, "
-            "huggingface, invokeai.",
+            "huggingface, invokeai, horde.",
             metavar="NAME",
         ),
     ] = None,
