@@ -169,3 +169,101 @@ def test_comfy_api_is_told_of_a_refusal(comfyui: Behind, tmp_path: Path) -> None
     with pytest.raises(Exception, match="400"):  # all that it tells of an answer
         api.upload_image(str(file))
     assert comfyui.upstream.got == []
+
+
+# ── huggingface_hub ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def huggingface(stack: ExitStack, quick_gate: Gate) -> Behind:
+    return behind(stack, quick_gate, "huggingface")
+
+
+def test_huggingface_hub_gets_its_picture(huggingface: Behind) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    client = hub.InferenceClient(f"{huggingface.url}/models/a", api_key="x")
+    picture = file_of("flower", "PNG", most=SIDE)
+    assert client.image_to_image(picture).size == (1, 1)
+    assert huggingface.upstream.got[-1].body == picture
+    assert client.image_to_image(picture, prompt="a").size == (1, 1)
+    asked = json.loads(huggingface.upstream.got[-1].body)
+    assert base64.b64decode(asked["inputs"]) == picture
+
+
+@pytest.mark.parametrize("prompt", [None, "a"], ids=["raw", "JSON"])
+def test_huggingface_hub_is_told_of_a_refusal(huggingface: Behind, prompt: str | None) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    huggingface.upstream.got.clear()
+    client = hub.InferenceClient(f"{huggingface.url}/models/a", api_key="x")
+    with pytest.raises(hub.errors.BadRequestError) as raised:
+        client.image_to_image(file_of("astronaut", "PNG", most=SIDE), prompt=prompt)
+    assert huggingface.last_id in str(raised.value)
+    assert huggingface.upstream.got == []
+
+
+# ── invokeai-py-client ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def invokeai(stack: ExitStack, quick_gate: Gate) -> Behind:
+    return behind(stack, quick_gate, "invokeai")
+
+
+def board_of(invokeai: Behind) -> Any:
+    client = pytest.importorskip("invokeai_py_client").InvokeAIClient.from_url(invokeai.url)
+    return client.board_repo.get_uncategorized_handle()
+
+
+def test_invokeai_py_client_gets_its_picture(invokeai: Behind) -> None:
+    picture = file_of("flower", "PNG", most=SIDE)
+    assert board_of(invokeai).upload_image_data(picture).image_name == "1.png"
+    assert picture in invokeai.upstream.got[-1].body
+
+
+def test_invokeai_py_client_is_told_of_a_refusal(invokeai: Behind) -> None:
+    board = board_of(invokeai)
+    requests = pytest.importorskip("requests")  # which it is made of
+    invokeai.upstream.got.clear()
+    with pytest.raises(requests.HTTPError, match="403") as raised:
+        board.upload_image_data(file_of("astronaut", "PNG", most=SIDE))
+    assert invokeai.last_id in raised.value.response.text
+    assert invokeai.upstream.got == []
+
+
+# ── horde-sdk ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def horde(stack: ExitStack, quick_gate: Gate) -> Behind:
+    made = behind(stack, quick_gate, "horde")
+    patch = stack.enter_context(pytest.MonkeyPatch.context())
+    patch.setenv("AI_HORDE_URL", f"{made.url}/api/")  # read when it is imported
+    return made
+
+
+def ask_horde(name: str) -> Any:
+    api = pytest.importorskip("horde_sdk.ai_horde_api")
+    models = pytest.importorskip("horde_sdk.ai_horde_api.apimodels")
+    asked = models.ImageGenerateAsyncRequest(
+        apikey="0000000000",
+        prompt="a",
+        models=["a"],
+        source_image=base64.b64encode(file_of(name, "WEBP", most=SIDE)).decode(),
+        source_processing="img2img",
+    )
+    client = api.ai_horde_clients.AIHordeAPIManualClient()
+    return client.submit_request(asked, asked.get_default_success_response_type())
+
+
+def test_horde_sdk_gets_its_picture(horde: Behind) -> None:
+    assert ask_horde("flower").id_
+    asked = json.loads(horde.upstream.got[-1].body)
+    assert base64.b64decode(asked["source_image"]) == file_of("flower", "WEBP", most=SIDE)
+
+
+def test_horde_sdk_is_told_of_a_refusal(horde: Behind) -> None:
+    horde.upstream.got.clear()
+    answer = ask_horde("astronaut")
+    assert horde.last_id in answer.message
+    assert answer.rc == "ImageValidationFailed"
+    assert horde.upstream.got == []

@@ -156,6 +156,101 @@ GENERIC: dict[str, Hide] = {
     "a GET with a body": lambda x: request("/any/thing", x.encode(), method="GET"),
     "JSON in a field": lambda x: form_request("/a", part("b", json.dumps([x]).encode())),
 }
+STABILITY: dict[str, Hide] = {
+    "v1": lambda x: form_request(
+        "/v1/generation/a-1/image-to-image", part("init_image", x.encode()), part("seed", b"1")
+    ),
+    "the mask of v1": lambda x: form_request(
+        "/v1/generation/a-1/image-to-image/masking",
+        part("init_image", OTHER, "a.png"),
+        part("mask_image", x.encode()),
+    ),
+    "v2beta": lambda x: form_request(
+        "/v2beta/stable-image/generate/sd3", part("image", x.encode())
+    ),
+    "the style": lambda x: form_request(
+        "/v2beta/stable-image/control/style-transfer", part("style_image", x.encode())
+    ),
+    "a film's beginning": lambda x: form_request(
+        "/v2beta/image-to-video", part("image", x.encode())
+    ),
+    "a field of tomorrow": lambda x: form_request(
+        "/v2beta/stable-image/edit/tomorrow", part("other", x.encode())
+    ),
+    "JSON": lambda x: json_request("/v1/generation/a-1/image-to-image", {"init_image": x}),
+}
+HUGGINGFACE: dict[str, Hide] = {
+    "inputs": lambda x: json_request("/models/a/b", {"inputs": x, "parameters": {"prompt": "a"}}),
+    "inputs at the root": lambda x: json_request("/", {"inputs": x}),
+    "within inputs": lambda x: json_request("/", {"inputs": {"image": x, "question": "a"}}),
+    "a list of inputs": lambda x: json_request("/models/a", {"inputs": ["a", x]}),
+    "parameters": lambda x: json_request(
+        "/models/a", {"inputs": spelt(OTHER), "parameters": {"mask_image": x}}
+    ),
+    "an unknown parameter": lambda x: json_request(
+        "/models/a", {"inputs": "a", "parameters": {"deep": {"er": [x]}}}
+    ),
+    "another provider's field": lambda x: json_request("/a/b", {"prompt": "a", "image_url": x}),
+    "another provider's list": lambda x: json_request("/a/b", {"input": {"input_images": [x]}}),
+    "chat": lambda x: json_request(
+        "/v1/chat/completions",
+        {"messages": [{"content": [{"type": "image_url", "image_url": {"url": x}}]}]},
+    ),
+    "the body": lambda x: request("/models/a", x.encode(), "image/png"),
+    "a JSON text": lambda x: json_request("/models/a", x),
+    "a form": lambda x: form_request("/models/a", part("inputs", x.encode())),
+}
+INVOKEAI: dict[str, Hide] = {
+    "a field of an upload": lambda x: form_request(
+        "/api/v1/images/upload", part("file", x.encode()), query="image_category=user"
+    ),
+    "the metadata of an upload": lambda x: form_request(
+        "/api/v1/images/upload",
+        part("file", OTHER, "a.png"),
+        part("metadata", json.dumps({"a": x}).encode()),
+    ),
+    "a node": lambda x: json_request(
+        "/api/v1/queue/default/enqueue_batch",
+        {"batch": {"graph": {"nodes": {"1": {"type": "a", "b": {"c": [x]}}}}}},
+    ),
+    "a batch's data": lambda x: json_request(
+        "/api/v1/queue/default/enqueue_batch",
+        {"batch": {"data": [[{"node_path": "1", "field_name": "a", "items": [x]}]]}},
+    ),
+    "a workflow": lambda x: json_request(
+        "/api/v1/queue/default/enqueue_batch", {"batch": {"workflow": {"a": x}}}
+    ),
+    "a session": lambda x: json_request("/api/v1/sessions/", {"nodes": {"1": {"a": x}}}),
+    "a recall": lambda x: json_request("/api/v1/recall/default", {"ip_adapters": [{"a": x}]}),
+    "a style's cover": lambda x: form_request("/api/v1/style_presets/", part("image", x.encode())),
+    "a model's cover": lambda x: form_request(
+        "/api/v2/models/i/1/image", part("image", x.encode()), method="PATCH"
+    ),
+    "what the page keeps": lambda x: json_request(
+        "/api/v1/client_state/default/set_by_key", json.dumps({"objects": [{"dataURL": x}]})
+    ),
+    "a board": lambda x: json_request("/api/v1/board_images/", {"image_name": x}),
+}
+HORDE: dict[str, Hide] = {
+    "source_image": lambda x: json_request(
+        "/api/v2/generate/async", {"prompt": "a", "source_image": x}
+    ),
+    "source_mask": lambda x: json_request(
+        "/api/v2/generate/async", {"source_image": spelt(OTHER), "source_mask": x}
+    ),
+    "extra_source_images": lambda x: json_request(
+        "/api/v2/generate/async",
+        {"extra_source_images": [{"image": spelt(OTHER)}, {"image": x, "strength": 1}]},
+    ),
+    "parameters": lambda x: json_request("/api/v2/generate/async", {"params": {"a": [x]}}),
+    "a text's picture": lambda x: json_request(
+        "/api/v2/generate/text/async", {"extra_source_images": [{"image": x}]}
+    ),
+    "interrogate": lambda x: json_request(
+        "/api/v2/interrogate/async", {"forms": [{"name": "caption"}], "source_image": x}
+    ),
+    "a result": lambda x: json_request("/api/v2/generate/submit", {"id": "1", "generation": x}),
+}
 CORPUS = [
     pytest.param(dialect, hide, id=f"{dialect}, {place}")
     for dialect, places in (
@@ -163,6 +258,10 @@ CORPUS = [
         ("comfyui", COMFYUI),
         ("openai", OPENAI),
         ("generic", GENERIC),
+        ("stability", STABILITY),
+        ("huggingface", HUGGINGFACE),
+        ("invokeai", INVOKEAI),
+        ("horde", HORDE),
     )
     for place, hide in places.items()
 ]
@@ -248,7 +347,7 @@ def test_an_allowed_picture_arrives_as_it_was(dialect: str, hide: Hide) -> None:
     try:
         forwarded = forward(dialect, asked)
     except Unparsable:
-        assert dialect in {"a1111", "comfyui", "openai"}  # on a route that takes none
+        assert not DIALECTS[dialect].takes_unknown  # on a route that takes none
         return
     assert OTHER in carried(forwarded)
     assert forwarded.path == asked.path
@@ -398,6 +497,55 @@ def references(dialect: str, asked: Request, uploads: Uploads | None = None) -> 
             json_request("/v1/batches", {"input_file_id": "file-1"}),
             "input_file_id",
         ),
+        (
+            "stability",
+            form_request("/v2beta/stable-image/edit/erase", part("mask", b"a stored one")),
+            "mask.0",
+        ),
+        (
+            "huggingface",
+            json_request("/models/a", {"inputs": "https://example.org/a.png"}),
+            "inputs",
+        ),
+        ("huggingface", json_request("/", {"inputs": "/srv/pictures/a"}), "inputs"),
+        ("huggingface", json_request("/", {"inputs": "pictures/a.png"}), "inputs"),
+        ("huggingface", json_request("/", {"inputs": {"image": "a"}}), "inputs.image"),
+        (
+            "huggingface",
+            json_request("/", {"inputs": "a", "parameters": {"mask_image": "a"}}),
+            "parameters.mask_image",
+        ),
+        ("huggingface", request("/models/a", b"https://example.org/a", "text/plain"), "body"),
+        (
+            "invokeai",
+            json_request("/api/v1/utilities/image-to-prompt", {"image_name": "a.png"}),
+            "image_name",
+        ),
+        (
+            "invokeai",
+            json_request("/api/v1/recall/default", {"control_layers": [{"image_name": "a"}]}),
+            "control_layers.0.image_name",
+        ),
+        (
+            "invokeai",
+            json_request("/api/v1/sessions/", {"nodes": {"1": {"image": {"image_name": "a"}}}}),
+            "nodes.1.image.image_name",
+        ),
+        (
+            "invokeai",
+            json_request("/api/v1/download_queue/i/", {"source": "https://example.org/a"}),
+            "source",
+        ),
+        (
+            "horde",
+            json_request("/api/v2/generate/async", {"source_image": "https://example.org/a"}),
+            "source_image",
+        ),
+        (
+            "horde",
+            json_request("/api/v2/generate/async", {"extra_source_images": [{"image": "a"}]}),
+            "extra_source_images.0.image",
+        ),
         ("generic", json_request("/x", {"a": "http://example.org/a"}), "a"),
         ("generic", json_request("/x", {"a": " FILE:///etc/a.png "}), "a"),
         ("generic", json_request("/x", {"a": "//example.org/a.png"}), "a"),
@@ -431,6 +579,9 @@ def graph(kind: str, **inputs: Any) -> Request:
         ("SomebodysLoader", {"source": "https://example.org/x"}),
         ("SomebodysLoader", {"source": "blake3:00"}),
         ("SomebodysLoader", {"source": "../x"}),
+        ("SomebodysLoader", {"source": "/" + "./" * 1000 + "srv/x"}),
+        ("SomebodysLoader", {"source": "a/../" * 300 + "x.png"}),
+        ("SomebodysLoader", {"source": "a/../" * 300 + "x [temp]"}),
     ],
 )
 def test_a_graph_that_loads_what_was_not_uploaded_is_refused(kind: str, inputs: Any) -> None:
@@ -515,6 +666,108 @@ def test_a_chat_may_name_a_file_that_was_uploaded_and_a_batch_may_not() -> None:
     assert references("openai", json_request("/v1/batches", {"input_file_id": "file-1"}), uploads)
 
 
+def test_stability_is_told_the_decision_in_the_fields_of_both_versions() -> None:
+    told = json.loads(DIALECTS["stability"].refuse("Refused.", "decision-1").body)
+    assert told["id"] == "decision-1"
+    assert told["name"] == "content_moderation"
+    assert told["errors"] == [told["message"]]
+
+
+@pytest.mark.parametrize("prompt", ["a cat, 4k", "a/b", "", "A path. C is a letter", "[a] {b}"])
+def test_a_prompt_in_inputs_is_no_reference(prompt: str) -> None:
+    value = {"inputs": prompt, "parameters": {"negative_prompt": "a dog", "seed": 1}}
+    assert json.loads(forward("huggingface", json_request("/models/a", value)).body) == value
+
+
+@pytest.mark.parametrize(
+    ("asked", "place"),
+    [
+        (request("/models/a", b"\x00\x00\x02" + bytes(900), "image/x-tga"), ()),
+        (json_request("/", {"inputs": spelt(b"\x00\x00\x02" + bytes(900))}), ("inputs",)),
+    ],
+    ids=["body", "inputs"],
+)
+def test_bytes_where_a_picture_belongs_are_taken_for_one(asked: Request, place: Any) -> None:
+    plan = read_by("huggingface", asked)
+    assert (list(plan.images), plan.opaque) == ([place], ())
+
+
+def invoke(node: Any, **batch: Any) -> Request:
+    value = {"batch": {"graph": {"nodes": {"7": node}}, "runs": 1, **batch}}
+    return json_request("/api/v1/queue/default/enqueue_batch", value)
+
+
+def test_an_invoke_graph_may_name_what_was_uploaded_and_nothing_else() -> None:
+    uploads = Uploads()
+    upload = form_request("/api/v1/images/upload", part("file", OTHER, "a.png"))
+    learn = read_by("invokeai", upload).route.learn
+    assert learn is not None
+    uploads.add(learn(upload, b'{"image_name": "1-2.png", "image_url": "api/v1/images/i/1-2.png"}'))
+    asked = invoke({"type": "image", "image": {"image_name": "1-2.png"}})
+    assert references("invokeai", asked) == ["batch.graph.nodes.7.image.image_name"]
+    assert references("invokeai", asked, uploads) == []
+    items = [{"image_name": "1-2.png"}, {"image_name": "3-4.png"}]
+    batch = invoke({}, data=[[{"node_path": "7", "field_name": "image", "items": items}]])
+    assert references("invokeai", batch, uploads) == ["batch.data.0.0.items.1.image_name"]
+
+
+@pytest.mark.parametrize(
+    "value", ["https://example.org/a", "/srv/pictures", "pictures/a.png", "C:\\a"]
+)
+def test_an_invoke_graph_reads_no_file_in_another_way(value: str) -> None:
+    assert references("invokeai", invoke({"type": "somebodys", "source": value}))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"type": "call_saved_workflow", "workflow_id": "1"},
+        {"generator": {"type": "image_generator_images_from_board", "board_id": "1"}},
+    ],
+)
+def test_an_invoke_graph_reads_nothing_that_the_request_does_not_name(node: Any) -> None:
+    assert references("invokeai", invoke(node))
+
+
+@pytest.mark.parametrize("name", ["latents_name", "tensor_name"])
+def test_an_invoke_graph_that_takes_up_latents_is_refused(name: str) -> None:
+    assert read_by("invokeai", invoke({"type": "l2i", "latents": {name: "a"}})).opaque
+
+
+def test_an_ordinary_invoke_graph_is_forwarded() -> None:
+    node = {
+        "type": "denoise_latents",
+        "board": {"board_id": "1"},
+        "model": {"key": "1", "hash": "blake3:00", "name": "a.b", "base": "sdxl"},
+        "value": "a cat, 4k / a dog",
+    }
+    workflow = {"contact": "https://example.org/me", "nodes": [{"image_name": "old.png"}]}
+    asked = invoke(node, workflow=workflow)
+    assert json.loads(forward("invokeai", asked).body) == json.loads(asked.body)
+
+
+def test_a_model_of_invoke_may_come_from_a_url() -> None:
+    source = {"source": "https://example.org/a.safetensors"}
+    asked = json_request("/api/v2/models/install", source, query="source=https://example.org/a")
+    assert json.loads(forward("invokeai", asked).body) == source
+
+
+@pytest.mark.parametrize("route", ["generate/pop", "generate/pop_multi", "generate/text/pop"])
+def test_a_worker_of_the_horde_is_given_no_jobs_that_were_not_looked_at(route: str) -> None:
+    with pytest.raises(Unparsable, match="worker"):
+        read_by("horde", json_request(f"/api/v2/{route}", {"name": "a", "models": ["b"]}))
+
+
+def test_a_webhook_of_the_horde_may_be_a_url() -> None:
+    value = {"prompt": "a", "webhook": "https://example.org/done", "source_image": spelt(OTHER)}
+    asked = json_request("/api/v2/generate/async", value)
+    assert json.loads(forward("horde", asked).body) == value
+
+
+def test_the_horde_gets_bare_base64_in_the_place_of_a_url() -> None:
+    assert str(resolved_as(OTHER, "png", DIALECTS["horde"])) == spelt(OTHER)
+
+
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda one: one.name)
 @pytest.mark.parametrize("answer", [b"", b"no JSON", b"[]", b"{}", b"1", b'{"id": 1}', b"\xff"])
 def test_an_odd_answer_teaches_nothing(dialect: Any, answer: bytes) -> None:
@@ -531,7 +784,7 @@ def test_a_resolved_reference_stands_in_the_place_of_the_url() -> None:
     forwarded = conclude(
         plan,
         verdicts={one.where: Allowed("1")},
-        resolved={one.where: resolved_as(OTHER, "png")},
+        resolved={one.where: resolved_as(OTHER, "png", DIALECTS["a1111"])},
         rewrite=lambda carried: carried,
     )
     assert json.loads(forwarded.body)["init_images"] == [f"data:image/png;base64,{spelt(OTHER)}"]

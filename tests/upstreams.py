@@ -51,6 +51,7 @@ class Upstream:
             routes=[
                 Route("/events", self._events),
                 Route("/upload/image", self._upload, methods=["POST"]),
+                Route("/models/{name}", self._picture, methods=["POST"]),
                 WebSocketRoute("/queue/join", self._socket),
                 WebSocketRoute("/ws", self._socket),
                 Route("/{path:path}", self._any, methods=["GET", "POST", "PUT", "DELETE"]),
@@ -77,6 +78,9 @@ class Upstream:
             "created": 1,
             "data": [{"b64_json": base64.b64encode(PNG).decode()}],
             "prompt_id": "1",
+            "image_name": "1.png",
+            "id": "00000000-0000-0000-0000-000000000001",
+            "kudos": 1,
         }
         response = JSONResponse(answer)
         response.headers.append("set-cookie", "a=1")
@@ -88,6 +92,10 @@ class Upstream:
     async def _upload(self, request: Request) -> Response:
         await self._keep(request)
         return JSONResponse({"name": "up.png", "subfolder": "", "type": "input"})
+
+    async def _picture(self, request: Request) -> Response:
+        await self._keep(request)
+        return Response(PNG, media_type="image/png")
 
     async def _events(self, _: Request) -> Response:
         async def events() -> AsyncIterator[str]:

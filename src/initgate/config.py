@@ -550,7 +550,17 @@ class ProxySettings(BackoffSettings):
     upstream: str | None = None
     """The server behind the gate, e.g. ``http://127.0.0.1:7860``."""
 
-    dialect: Literal["generic", "a1111", "comfyui", "openai", "gradio"] = "generic"
+    dialect: Literal[
+        "generic",
+        "a1111",
+        "comfyui",
+        "openai",
+        "gradio",
+        "stability",
+        "huggingface",
+        "invokeai",
+        "horde",
+    ] = "generic"
     """How that server takes pictures, and how its clients are told no."""
 
     host: str = "127.0.0.1"

@@ -17,7 +17,11 @@ def proxy(
     ] = None,
     dialect: Annotated[
         str | None,
-        typer.Option(help="Its dialect: generic, a1111, comfyui, openai, gradio.", metavar="NAME"),
+        typer.Option(
+            help="Its dialect: generic, a1111, comfyui, openai, gradio, stability, "
+            "huggingface, invokeai, horde.",
+            metavar="NAME",
+        ),
     ] = None,
     host: Annotated[str | None, typer.Option(help="The address to listen at.")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen at.")] = None,

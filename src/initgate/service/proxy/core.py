@@ -97,6 +97,9 @@ class Sign(Enum):
     DROP = "drop"
     """The text is left out: what it names stands beside it, checked."""
 
+    WORDS = "words"
+    """The text names nothing, though it stands where a picture may."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hint:
@@ -157,12 +160,15 @@ class Dialect:
             carries nothing that looks like a picture.
         refuse: A refusal that its clients show, with the decision id, and do not send again.
         takes_unknown: Whether pictures may come on other routes too, and be forwarded if they pass.
+        takes_data_urls: Whether a picture may stand in a data URL; if not, bare base64 is
+            forwarded in the place of a URL that was resolved.
     """
 
     name: str
     refuse: Refuse
     routes: tuple[Route, ...] = ()
     takes_unknown: bool = False
+    takes_data_urls: bool = True
 
     def route(self, method: str, path: str) -> Route | None:
         """The route that a request takes."""
@@ -346,6 +352,6 @@ def conclude(
     return Request(request.method, request.path, request.query, (*kept, *typed), data)
 
 
-def resolved_as(data: bytes, kind: str) -> Carried:
+def resolved_as(data: bytes, kind: str, dialect: Dialect) -> Carried:
     """Fetched bytes as a client would have sent them in the place of a URL."""
-    return Carried(data, kind, Spelling.BASE64, is_url=True)
+    return Carried(data, kind, Spelling.BASE64, is_url=dialect.takes_data_urls)

@@ -285,7 +285,7 @@ class Proxy:
                 + (', URLs can be fetched with references = "resolve"' * reference.is_url)
             )
         data = await self._fetcher.fetch(reference.text)
-        return resolved_as(data, image_kind(data) or "no image")
+        return resolved_as(data, image_kind(data) or "no image", self._dialect)
 
     def _context(self, plan: Plan) -> Context:
         # The pattern, not the path: that may hold names of files.

@@ -26,15 +26,16 @@ _LOADER = re.compile(
 _LOADED = {"image", "video", "mask", "file", "filename", "id", "model_file"}
 
 _FOLDER_INPUT = re.compile(r"(?:.*_)?(?:path|folder|directory|dir|url|uri)", re.IGNORECASE)
-_MEDIA_FILE = re.compile(
-    r"[^\n]{1,400}\.(?:png|apng|jpe?g|jfif|webp|gif|bmp|tiff?|avif|hei[cf]|exr|hdr|psd|svg|ico|tga"
+# A whole text that is the name of a picture, a film or latents.
+MEDIA_FILE = re.compile(
+    r"[^\n]{1,4095}\.(?:png|apng|jpe?g|jfif|webp|gif|bmp|tiff?|avif|hei[cf]|exr|hdr|psd|svg|ico|tga"
     r"|mp4|webm|mov|mkv|avi|latent|np[yz]|glb|gltf|obj|fbx|stl)(?: \[\w+\])?",
     re.IGNORECASE,
 )
 _MODEL_FILE = re.compile(
     r"[^\n]{1,400}\.(?:safetensors|ckpt|pth?|bin|gguf|onnx|sft|ya?ml)", re.IGNORECASE
 )
-_ANNOTATED_FILE = re.compile(r"[^\n]{1,400} ?\[(?:input|output|temp)\]")
+_ANNOTATED_FILE = re.compile(r"[^\n]{1,4095} ?\[(?:input|output|temp)\]")
 _ANNOTATED = re.compile(r"(.*?)(?: ?\[(input|output|temp)\])?", re.DOTALL)
 
 
@@ -131,7 +132,7 @@ def _is_file(kind: str, key: str, value: str) -> bool:
         return True
     if _FOLDER_INPUT.fullmatch(key) or value.startswith(("blake3:", "..")):
         return True
-    return any(form.fullmatch(value) for form in (_MEDIA_FILE, _ANNOTATED_FILE, PATH, URL))
+    return any(form.fullmatch(value) for form in (MEDIA_FILE, _ANNOTATED_FILE, PATH, URL))
 
 
 COMFYUI = Dialect(

@@ -10,8 +10,8 @@ from initgate.service.proxy.core import URL, Dialect, Hint, Request, Response, R
 from initgate.service.proxy.dialects.answers import to_message, to_response
 from initgate.service.proxy.found import Node, Where, walk
 
-# A whole text that is an absolute path on a server.
-PATH = re.compile(r"\s*(?:/|~/|\\\\|[A-Za-z]:[\\/])[^\n]{1,1000}")
+# A whole text that is an absolute path on a server, as long as a system takes them.
+PATH = re.compile(r"\s*(?:/|~/|\\\\|[A-Za-z]:[\\/])[^\n]{1,4095}")
 
 
 def _learn(request: Request, answer: bytes) -> Iterable[str]:
