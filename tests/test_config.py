@@ -353,6 +353,11 @@ WRONG = {
         f'{FEED}sha256 = "a"\nroot = "b"\n',
         ["feeds[0]: sha256, public_keys, root: give one of them at most"],
     ),
+    "more signatures than nobody": (f"{FEED}at_least = 2\n", ["at_least: it counts public_keys"]),
+    "credentials of a file": (
+        f'{FEED}credentials = "env:A"\n',
+        ["credentials, source_options: the source is a file"],
+    ),
     "an option that is missing": (
         f'{FEED}format = "vics"\n',
         ["feeds[0]: options: categories", "the format vics knows: categories, country"],

@@ -172,6 +172,32 @@ def test_what_nobody_vouches_for_is_not_taken(fed: Fed) -> None:
     assert fed.held() == {"a"}
 
 
+def test_another_rule_fetches_and_verifies_all_anew(fed: Fed) -> None:
+    fed.source.is_whole = True
+    fed.brings(("a",))
+    assert fed.fetch().about.signer == "unsigned"
+    fed.settings = {"rule": "pinned"}
+    fed.trust = Pinned(hashlib.sha256(b"b").hexdigest())
+    with pytest.raises(ListRejected, match="is pinned"):
+        fed.fetch()
+    assert fed.source.asked[-1] == {}
+    fed.trust = Pinned(hashlib.sha256(b"a").hexdigest())
+    assert fed.fetch().about.signer == "pinned sha256"
+    fed.fetch()
+    assert fed.source.asked[-1] == {"at": 1}
+
+
+def test_batches_that_cannot_be_read_are_fetched_again(fed: Fed) -> None:
+    fed.brings(("a",), SourceUnavailable("cut off"))
+    with pytest.raises(SourceUnavailable):
+        fed.fetch()
+    (told,) = (fed.folder / "incoming").glob("*/batch.json")
+    told.write_bytes(b"{")
+    fed.source.batches[1] = ("b",)
+    fed.fetch()
+    assert fed.held() == {"a", "b"}
+
+
 def test_batches_that_change_another_version_are_fetched_anew(fed: Fed) -> None:
     for name in "abc":
         fed.brings((name,))

@@ -141,9 +141,9 @@ GOLDEN: dict[str, list[Held]] = {
         ListEntry(PDQ, A.pdq, "42/image1", tags=(*SHARED, "feedback:affirmative=3")),
         Skipped("placeholder", "42/image2"),
         Withdrawn("43/image4"),
-        Unmatched("md5 of a video", "42/video1"),
-        Unmatched("tmk-pdqf of a video", "42/video1"),
-        Skipped("deleted video", "42/video4"),
+        Unmatched("md5 of a video", "42/video1/video"),
+        Unmatched("tmk-pdqf of a video", "42/video1/video"),
+        Skipped("deleted video", "42/video4/video"),
     ],
     "stopncii.json": [
         ListEntry(

@@ -188,6 +188,14 @@ def test_an_update_with_many_more_faulty_entries_waits_until_it_is_accepted(
     assert refuses(gate, scene(3))
 
 
+def test_what_is_added_beside_a_rejected_version_is_searched(start: Start, file: Path) -> None:
+    gate = start()
+    replace_by(file, b"no list")
+    store.change(file, [addition(B)])
+    assert within_time(lambda: refuses(gate, B))
+    assert refuses(gate, A)
+
+
 def test_an_accepted_version_is_no_licence_for_another(start: Start, file: Path, log: Any) -> None:
     gate = start()
     store.accept(file, hashlib.sha256(dump(make_list([A]), Format.CSV)).hexdigest())

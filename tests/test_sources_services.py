@@ -250,6 +250,16 @@ def test_a_checkpoint_that_means_nothing_does_no_harm(
     assert list(service.fetched(spoilt)[0].items()) is not None
 
 
+def test_a_checkpoint_of_a_clock_that_was_ahead_begins_anew(
+    service: Service, list_server: ListServer
+) -> None:
+    list_server.changes = CHANGES
+    found, checkpoint = service.fetched()
+    if "until" in checkpoint:
+        ahead = {**checkpoint, "until": SECOND + 10 * 365 * 86400}
+        assert service.fetched(ahead)[0] == found
+
+
 def test_pages_out_of_order_lose_nothing(service: Service, list_server: ListServer) -> None:
     list_server.changes = CHANGES
     list_server.shuffles = service.read is not tat_list.read

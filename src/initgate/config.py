@@ -42,7 +42,7 @@ from initgate.lists.build import DEFAULT_QUALITY_FLOOR
 from initgate.lists.formats import FeedFormat, Reader, reader
 from initgate.model import Action, Algorithm, Family
 from initgate.policy import Encoded, Fallback, ListPolicy
-from initgate.sources.opening import FORMATS, format_of
+from initgate.sources.opening import FORMATS, format_of, shown_where
 from initgate.sources.tuf import SCHEME
 from initgate.store.versions import Versions
 from initgate.views import FAST, STANDARD, THOROUGH
@@ -283,6 +283,10 @@ class FeedSettings(_Frozen):
             raise ValueError("sha256, public_keys, root: give one of them at most")
         if self.is_repository and (self.root is None or not self.target):
             raise ValueError("a TUF repository needs root and target")
+        if self.at_least > 1 and self.public_keys is None:
+            raise ValueError("at_least: it counts public_keys, and there are none")
+        if self.is_file and (self.credentials or self.source_options):
+            raise ValueError("credentials, source_options: the source is a file, which has none")
         if self.root is not None and not self.is_repository:
             raise ValueError("root: the source is no TUF repository (tuf+https://…)")
         return self
@@ -298,9 +302,21 @@ class FeedSettings(_Frozen):
         return self.source.startswith(SCHEME)
 
     @property
+    def rule(self) -> str:
+        """Changes when what was fetched before must be fetched, verified and read anew."""
+        told = self.model_dump(
+            mode="json",
+            include={
+                *("source", "source_options", "format", "options", "on_bad_record"),
+                *("sha256", "public_keys", "at_least", "target", "root"),
+            },
+        )
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+    @property
     def list_name(self) -> str:
         """The name of the file that it takes."""
-        return self.target or PurePosixPath(self.source).name
+        return self.target or PurePosixPath(shown_where(self.source)).name
 
     @property
     def file_format(self) -> FeedFormat:

@@ -82,6 +82,7 @@ class Feed:
         trust: Decides whether they may be taken.
         read: Reads them.
         told: What source and format are called.
+        rule: Changes when all must be fetched, verified and read anew.
         rails: What an update may not do by itself.
         max_bad_records: How many records of a batch may be unreadable, and are left out.
         thresholds: What the lists made of it are asked with, in bits. There is a list of each of
@@ -94,6 +95,7 @@ class Feed:
     trust: Trust
     read: Reader
     told: tuple[str, str] = ("", "")
+    rule: str = ""
     rails: Rails = field(default_factory=Rails)
     max_bad_records: int = 0
     thresholds: Mapping[Algorithm, int] = field(default_factory=dict)
@@ -207,7 +209,10 @@ def _update(
     versions = feed.versions
     base, damaged = versions.whole()
     checkpoint: Checkpoint = {}
-    if base is not None:
+    is_same = state.rule == feed.rule
+    if not is_same:
+        incoming.clear()
+    elif base is not None:
         is_later = state.checkpoint_of == base.digest
         checkpoint = state.checkpoint if is_later else base.checkpoint
     incoming.open(base.digest if base else "", checkpoint)
@@ -217,7 +222,7 @@ def _update(
     batches = incoming.batches()
     wanted = {one.value for one in feed.thresholds}
     has_all = base is not None and wanted <= base.entries.keys() and not damaged
-    if base is not None and has_all and not batches:
+    if base is not None and has_all and is_same and not batches:
         return Fetched(base), replace(state, succeeded_at=begun, waiting="", why="")
 
     before = versions.contents(base) if base else Contents()
@@ -253,6 +258,7 @@ def _update(
         why="",
         checkpoint=dict(incoming.checkpoint),
         checkpoint_of=about.digest,
+        rule=feed.rule,
         vouched_at=made.vouched.at or state.vouched_at,
     )
     return Fetched(about, is_new=is_new, mended=damaged), state
@@ -359,7 +365,11 @@ class _Incoming:
             checkpoint: Where its source goes on.
         """
         self.checkpoint, self._base = checkpoint, base
-        if any(self._told(one)["base"] != base for one in self._places()):
+        try:
+            is_other = any(self._told(one)["base"] != base for one in self._places())
+        except (ListRejected, OSError):  # it is fetched again
+            is_other = True
+        if is_other:
             self.clear()
         for one in self.batches():
             self.checkpoint = one.checkpoint

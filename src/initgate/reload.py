@@ -234,6 +234,7 @@ class Reloader:
         self._log = log
         self._told: dict[str, str] = {}
         self._old: set[str] = set()
+        self._unserved: set[int] = set()
         self._unverified = [one for one in sources if one.feed is None]
         self._every = 0.0
         for source in sources:
@@ -267,6 +268,7 @@ class Reloader:
         """
         before = self._swaps()
         loaded = dict(self._load())
+        self._unserved |= loaded.keys()
         self._look_at_ages()
         if self._swaps() != before:  # else lists of one feed might be of two versions
             return False
@@ -282,6 +284,7 @@ class Reloader:
         self._parts = parts
         for number, (_, stamps) in loaded.items():
             self._sources[number].settled = stamps
+        self._unserved -= loaded.keys()
         self._told.clear()
         self._log.info("lists served", entries={one[0].name: sum(map(len, one)) for one in parts})
         return True
@@ -293,6 +296,8 @@ class Reloader:
     def _look_at_ages(self) -> None:
         """Takes up that feeds were fetched, if with no news, and warns of lists that grow old."""
         for number, source in enumerate(self._sources):
+            if number in self._unserved:  # its age is that of a version that is not searched
+                continue
             try:
                 as_of = source.as_of()
             except (ListRejected, SourceUnavailable) as error:
@@ -315,8 +320,12 @@ class Reloader:
             try:
                 yield number, source.load()
             except ListRejected as error:
-                source.settled = stamps
                 self._tell(source.name, str(error))
+                if stamps[1] != source.settled[1]:
+                    # What was changed is urgent, and meant for the last good list as well.
+                    with suppress(ListRejected):
+                        yield number, source.load()
+                source.settled = stamps
             except Exception as error:  # noqa: BLE001  # one list must not keep the others old
                 told = str(error) if isinstance(error, SourceUnavailable) else repr(error)
                 self._tell(source.name, told)

@@ -39,7 +39,7 @@ from initgate.sources import tuf
 from initgate.sources.bounds import BOUNDS
 from initgate.sources.credentials import Credentials, Warn
 from initgate.sources.file import FileSource
-from initgate.sources.opening import open_source
+from initgate.sources.opening import open_source, shown_where
 from initgate.store.versions import Versions
 from initgate.trust import SUFFIX, Trust, choose
 
@@ -229,7 +229,8 @@ def open_feed(settings: Settings, name: str, *, warn: Warn = lambda _: None) -> 
         source=_to_feed_source(one, settings.store.path / name, warn=warn),
         trust=_to_trust(one),
         read=one.reader,
-        told=(one.source, one.file_format),
+        told=(shown_where(one.source), one.file_format),
+        rule=one.rule,
         rails=Rails(one.max_shrink, one.allow_empty, bytes.fromhex(one.canary) or None),
         max_bad_records=one.max_bad_records if one.on_bad_record == "skip" else 0,
         thresholds={

@@ -12,6 +12,7 @@ from rich.table import Table
 from initgate.cli.console import ERR, OUT, printable, told_age
 from initgate.config import FeedSettings, Settings
 from initgate.errors import ListRejected
+from initgate.sources.opening import shown_where
 from initgate.store.versions import About, State, Versions
 from initgate.wiring import now
 
@@ -43,7 +44,7 @@ def feed_record(feed: FeedSettings, settings: Settings) -> dict[str, object]:
     about, state = one.about, one.state
     return {
         "feed": feed.name,
-        "source": feed.source,
+        "source": shown_where(feed.source),
         "format": feed.file_format.value,
         "digest": about and about.digest,
         "made_at": about and about.made_at.isoformat(),

@@ -167,15 +167,15 @@ def _records(item: Element, environment: str) -> Iterator[Held]:
     if not member or not number:
         raise BadRecord("an item needs an id, and its member too")
     entry = label(f"{member}/{number}")
+    video = f"{entry}/video"  # the ids of videos need not differ from those of images
     match _name(item):
         case "deletedImage":
             yield Withdrawn(entry)
         case "deletedVideo":
-            # Videos have no entries here, and their ids need not differ from those of images.
-            yield Skipped("deleted video", entry)
+            yield Skipped("deleted video", video)
         case "video":
             for kind, _ in _fingerprints(item):
-                yield unmatched(f"{kind} of a video", entry)
+                yield unmatched(f"{kind} of a video", video)
         case _:
             yield from _image(item, entry, member, environment)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -50,7 +51,9 @@ class HttpsSource(Source):
     @override
     def fetch(self, checkpoint: Checkpoint) -> Iterator[Batch]:
         name = shown_address(self.address)
-        known = checkpoint if checkpoint.get("of") == name else {}
+        # The query, which is not shown, may say which list.
+        of = f"{name} {hashlib.sha256(self.address.encode()).hexdigest()[:16]}"
+        known = checkpoint if checkpoint.get("of") == of else {}
         conditions = {
             "If-None-Match": known.get("etag"),
             "If-Modified-Since": known.get("modified"),
@@ -68,7 +71,7 @@ class HttpsSource(Source):
                 name,
                 (answer.page,),
                 {
-                    "of": name,
+                    "of": of,
                     "etag": answer.headers.get("etag"),
                     "modified": answer.headers.get("last-modified"),
                     "sha256": answer.digest,

@@ -23,6 +23,7 @@ PAGES: Final = 100
 """A window with more pages is halved, if it is not the shortest."""
 
 _OVERLAP: Final = timedelta(seconds=60)
+_LOOK_BACK: Final = timedelta(hours=1)  # clocks differ, and some changes show late
 _DELAY: Final = timedelta(seconds=5)  # until a change shows
 _SHORTEST: Final = timedelta(seconds=120)
 _FIRST: Final = timedelta(days=30)
@@ -67,6 +68,8 @@ def windows(
         most: Pages in a window that is longer than the shortest.
     """
     end = now.astimezone(UTC) - _DELAY
+    if start > end + _LOOK_BACK:  # a clock that was ahead: all is asked again, and nothing missed
+        start = BEGINNING
     length = _FIRST
     while start < end:
         stop = min(end, start + length)
@@ -95,7 +98,7 @@ def resumed(checkpoint: Checkpoint, of: str) -> datetime | None:
         of: What it must be a checkpoint of: with another address, all begins anew.
     """
     until = moment(checkpoint.get("until"))
-    return until - _OVERLAP if until and checkpoint.get("of") == of else None
+    return until - _LOOK_BACK if until and checkpoint.get("of") == of else None
 
 
 def moment(seconds: object) -> datetime | None:

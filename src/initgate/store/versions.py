@@ -92,6 +92,7 @@ class State:
         checkpoint: Where the source goes on from the version …
         checkpoint_of: … of this digest. For another version, what that says itself holds.
         vouched_at: The latest time at which somebody vouched for what was served.
+        rule: By which what is served was fetched, verified and read.
     """
 
     succeeded_at: datetime | None = None
@@ -104,6 +105,7 @@ class State:
     checkpoint: Mapping[str, Any] = field(default_factory=dict)
     checkpoint_of: str = ""
     vouched_at: datetime | None = None
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,9 +304,22 @@ class Versions:
         place, partial = self._versions / digest, self._versions / f"{_PARTIAL}{digest}"
         if place.exists():
             try:
-                return self.verify(digest)
+                known = self.verify(digest)
             except ListRejected:
                 pass  # it is made anew
+            else:
+                # The same content, for which somebody else may vouch by now.
+                known = replace(
+                    known,
+                    signer=about.signer,
+                    vouched_at=about.vouched_at,
+                    rejected=about.rejected,
+                    repeated=about.repeated,
+                )
+                durable.replace(
+                    place / "version.json", durable.sealed(_to_json(known)), mode=durable.FILE_MODE
+                )
+                return known
         partial.mkdir(durable.FOLDER_MODE)
         for algorithm, one in contents.lists.items():
             path = partial / _file(algorithm)
