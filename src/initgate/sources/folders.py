@@ -145,7 +145,12 @@ class _Web:
             "decode_content": False,  # what was signed is what lies there
             "timeout": urllib3.Timeout(_GAP_SECONDS),
             "retries": urllib3.Retry(
-                _RETRIES, redirect=0, status_forcelist=_PASSING, backoff_factor=1, backoff_jitter=1
+                _RETRIES,
+                redirect=0,
+                status_forcelist=_PASSING,
+                backoff_factor=1,
+                backoff_jitter=1,
+                respect_retry_after_header=False,  # it may ask for hours
             ),
         }
 
@@ -158,7 +163,9 @@ class _Web:
                     raise FileNotFoundError(f"{url}: HTTP status {response.status}")
                 if response.status != _OK:
                     raise OSError(f"{url}: HTTP status {response.status}")
-                yield from response.stream(_AT_ONCE)
+                # As it comes, so that whoever counts the time can end a trickle.
+                while piece := response.read1(_AT_ONCE):
+                    yield piece
             finally:
                 response.close()
         except self._error as error:

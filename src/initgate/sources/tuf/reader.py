@@ -112,6 +112,7 @@ class TufSource:
             with self._plain_errors():
                 updater.download_target(found, str(path))
             with path.open("rb") as page:
+                path.unlink()  # a process that is killed leaves no list behind
                 yield Batch(self._name, (page,), {"sha256": digest}, is_whole=True)
 
     def _check(self, found: TargetFile | None) -> TargetFile:
