@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -251,6 +252,17 @@ def test_the_doctor_tells_how_a_feed_is(config: Path, replaced: Callable[..., No
     run("lists", "fetch", "-c", config)
     state, told = _doctor(config)["feed partner"]
     assert (state, told.startswith("not fetched: ")) == ("warning", True)
+
+
+def test_the_doctor_tells_that_what_is_served_is_from_before_a_change(config: Path) -> None:
+    run("lists", "fetch", "-c", config)
+    digest = hashlib.sha256((config.parent / "partner.csv").read_bytes()).hexdigest()
+    source = 'source = "partner.csv"'
+    config.write_text(config.read_text().replace(source, f'{source}\nsha256 = "{digest}"'))
+    state, told = _doctor(config)["feed partner"]
+    assert (state, "from before: initgate lists fetch partner" in told) == ("warning", True)
+    run("lists", "fetch", "-c", config)
+    assert _doctor(config)["feed partner"][0] == "ok"
 
 
 @pytest.mark.parametrize(

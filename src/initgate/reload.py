@@ -323,8 +323,13 @@ class Reloader:
                 self._tell(source.name, str(error))
                 if stamps[1] != source.settled[1]:
                     # What was changed is urgent, and meant for the last good list as well.
-                    with suppress(ListRejected):
+                    try:
                         yield number, source.load()
+                    except ListRejected as again:
+                        self._tell(source.name, str(again))
+                    except Exception as again:  # noqa: BLE001  # the same; it is tried again
+                        self._tell(source.name, repr(again))
+                        continue
                 source.settled = stamps
             except Exception as error:  # noqa: BLE001  # one list must not keep the others old
                 told = str(error) if isinstance(error, SourceUnavailable) else repr(error)

@@ -184,6 +184,12 @@ def _diagnose_feed(feed: FeedSettings, settings: Settings) -> _Finding:
     if state.succeeded_at is None:
         says = f"was never fetched: initgate lists fetch {feed.name}"
         return _Finding(what, "warning", says)
+    if state.rule != feed.rule:
+        says = (
+            "its source, format or trust was changed, and what is served is from before: "
+            f"initgate lists fetch {feed.name}"
+        )
+        return _Finding(what, "warning", says)
     return _Finding(what, "ok", f"fetched {told_age(now() - state.succeeded_at)} ago")
 
 
