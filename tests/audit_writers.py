@@ -8,8 +8,8 @@ from initgate.audit.sqlite import SqliteAudit
 from initgate.model import Reason
 
 
-def append_and_die(database: str) -> None:
-    SqliteAudit(f"sqlite:///{database}").append({"n": 1})
+def append_and_die(database: str, *, is_durable: bool) -> None:
+    SqliteAudit(f"sqlite:///{database}").append({"n": 1}, is_durable=is_durable)
     os._exit(9)
 
 

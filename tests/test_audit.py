@@ -4,7 +4,7 @@ import gc
 import multiprocessing
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -211,9 +211,10 @@ def test_a_record_is_in_the_file_when_append_returns(audit: SqliteAudit, databas
     assert rows == [('{"n":1}',)]
 
 
-def test_a_record_survives_a_process_that_is_cut_off(database: Path) -> None:
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_a_record_survives_a_process_that_is_cut_off(database: Path, is_durable: bool) -> None:
     process = multiprocessing.get_context("spawn").Process(
-        target=append_and_die, args=(str(database),)
+        target=append_and_die, args=(str(database),), kwargs={"is_durable": is_durable}
     )
     process.start()
     process.join()
@@ -486,9 +487,37 @@ def test_no_hash_of_the_image_reaches_the_record(make_gate: MakeGate, sink: Memo
     assert listed.codes.tobytes().hex() not in made.body
 
 
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_the_disk_is_waited_for_where_a_record_must_be_durable(
+    database: Path, is_durable: bool
+) -> None:
+    audit = SqliteAudit(f"sqlite:///{database}")
+    audit.append({"n": 1}, is_durable=not is_durable)
+    asked = []
+    with audit._transaction(is_durable=is_durable) as connection:
+        asked.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
+    assert asked == [2 if is_durable else 1]  # FULL, NORMAL
+
+
+def test_only_images_that_matched_nothing_need_not_outlast_a_power_failure() -> None:
+    asked = []
+
+    class Noting(MemorySink):
+        def append(self, event: Mapping[str, object], *, is_durable: bool = True) -> None:
+            asked.append((event["reason"], is_durable))
+
+    journal = Journal(
+        Noting(), provenance=Provenance("", {}), subject_key=b"k", record_allowed=True
+    )
+    for reason in Reason:
+        verdict = Allowed("d") if reason is Reason.NO_MATCH else Refused("d")
+        journal.record(Decision(verdict, reason), Context(), TIME, lists={})
+    assert asked == [(one.value, one is not Reason.NO_MATCH) for one in Reason]
+
+
 def test_an_exception_of_the_sink_comes_through() -> None:
     class Full(MemorySink):
-        def append(self, event: object) -> None:
+        def append(self, event: object, **_: object) -> None:
             raise AuditUnavailable(type(event).__name__)
 
     journal = Journal(Full(), provenance=Provenance("", {}), subject_key=b"k")

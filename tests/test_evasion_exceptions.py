@@ -105,7 +105,7 @@ def test_a_release_is_recorded_with_the_exception_and_logged(
 
 def test_a_release_that_cannot_be_recorded_is_a_refusal(make_gate: MakeGate) -> None:
     class Broken(MemorySink):
-        def append(self, event: object) -> None:
+        def append(self, event: object, **_: object) -> None:
             raise AuditUnavailable(str(type(event)))
 
     made = make_gate([LIST], audit=Broken())

@@ -36,14 +36,14 @@ LIST = make_list([LISTED])
 class BrokenSink(MemorySink):
     """A disk that is full."""
 
-    def append(self, event: Mapping[str, object]) -> None:  # noqa: ARG002  # the protocol's
+    def append(self, event: Mapping[str, object], **_: object) -> None:  # noqa: ARG002
         raise AuditUnavailable("disk full")
 
 
 class CrashingSink(MemorySink):
     """A sink with a defect of its own."""
 
-    def append(self, event: Mapping[str, object]) -> None:
+    def append(self, event: Mapping[str, object], **_: object) -> None:
         raise KeyError(len(event))
 
 
@@ -549,7 +549,7 @@ def test_a_hosts_refusal_is_recorded_and_no_setting_lets_it_pass(
 
 def test_a_hosts_refusal_that_cannot_be_recorded_is_one_all_the_same(make_gate: MakeGate) -> None:
     class Broken(MemorySink):
-        def append(self, event: Mapping[str, object]) -> None:
+        def append(self, event: Mapping[str, object], **_: object) -> None:
             raise AuditUnavailable(str(len(event)))
 
     assert make_gate([LIST], audit=Broken()).refuse("a URL") == Refused("decision-1")

@@ -80,8 +80,9 @@ class MemorySink:
         self._counts: Counter[Reason] = Counter()
         self._lock = threading.Lock()
 
-    def append(self, event: Mapping[str, object]) -> None:
+    def append(self, event: Mapping[str, object], *, is_durable: bool = True) -> None:
         """See :class:`initgate.audit.AuditSink`."""
+        del is_durable  # memory never is
         with self._lock:
             self._records.append(link(event, after=self._records[-1] if self._records else None))
 

@@ -21,8 +21,13 @@ _BUCKETS = 32  # a distance is recorded to within bits / 32: 8 bits of PDQ's 256
 class AuditSink(Protocol):
     """Where records go. Implementations are safe to use from several threads and processes."""
 
-    def append(self, event: Mapping[str, object]) -> None:
-        """Chains and stores an event. It is durable when this returns.
+    def append(self, event: Mapping[str, object], *, is_durable: bool = True) -> None:
+        """Chains and stores an event.
+
+        Args:
+            event: What is recorded.
+            is_durable: Whether it must outlast a power failure when this returns. If not, it
+                outlasts the process, whatever ends that, and is on the disk with the next one.
 
         Raises:
             AuditUnavailable: It could not be stored.
@@ -106,10 +111,12 @@ class Journal:
         Raises:
             AuditUnavailable: It had to be recorded and could not be.
         """
-        if decision.reason is Reason.NO_MATCH and not self._record_allowed:
+        is_plain = decision.reason is Reason.NO_MATCH
+        if is_plain and not self._record_allowed:
             self.sink.count(decision.reason)
         else:
-            self.sink.append(self._to_event(decision, context, time, lists))
+            event = self._to_event(decision, context, time, lists)
+            self.sink.append(event, is_durable=not is_plain)
 
     def _to_event(
         self, decision: Decision, context: Context, time: datetime, lists: Mapping[str, str]
