@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from initgate.errors import ListRejected
 from initgate.index import Index, cost, snapshot
-from initgate.index.banded import Banded
+from initgate.index.banded import Banded, Postings
 from initgate.index.digests import Digests
 from initgate.index.flat import Flat
 from initgate.index.layout import Layout
@@ -35,7 +35,8 @@ Make = Callable[[str], Path]
 def _bands_for_pdq(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short lists of 256 bits have bands, and are asked by them."""
     monkeypatch.setattr(
-        "initgate.index.choose", lambda _number, bits, _most: Layout(256, 16) if bits > 64 else None
+        "initgate.index.snapshot.choose",
+        lambda _number, bits, _most: Layout(256, 16) if bits > 64 else None,
     )
     monkeypatch.setattr(cost, "scan", lambda *_: float("inf"))
 
@@ -89,6 +90,22 @@ def test_a_list_comes_back_as_it_was(tmp_path: Path, whole: HashList) -> None:
     assert (opened.name, opened.as_of) == ("mine", NOW)
     assert (opened.algorithm, opened.digest) == (whole.algorithm, whole.digest)
     assert verify(path) == header
+
+
+def test_bands_are_written_as_they_are_made_in_memory(make: Make) -> None:
+    opened = open_snapshot(make("banded"), name="a")
+    made = Postings.of(opened.codes, Layout(256, 16))
+    engine = opened.engine
+    assert isinstance(engine, Banded)
+    for name in ("bitmap", "ranks", "starts", "rows"):
+        assert (getattr(engine.postings, name) == getattr(made, name)).all()
+
+
+def test_what_is_sealed_waits_in_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: pytest.fail("on the disk in clear"))
+    path = tmp_path / "a.igx"
+    write(sample(KINDS["banded"]), path, key=bytes(32))
+    assert isinstance(open_snapshot(path, name="a", key=bytes(32)).engine, Banded)
 
 
 @pytest.mark.parametrize(

@@ -371,7 +371,7 @@ def remarks(hashes: Sequence[Hash], photo: bytes, recalls: Mapping[int, Recall])
         recall,
         alike,
         "The 'upright' peers see 1 orientation of 8: they do less than the gate.",
-        "No peer records. An allowed image is 'counted' by default; 'recorded' is a row of the log.",
+        "No peer records. An allowed image is 'counted' by default; 'recorded' is logged.",
         f"'numpy search' is 'search' by brute force: the same {len(hashes)} queries.",
     ]
 

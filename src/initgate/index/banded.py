@@ -58,30 +58,18 @@ class Postings:
             codes: uint8 ``[n, bits / 8]``.
             layout: How.
         """
-        number = len(codes)
-        rows = np.empty((layout.bands, number), np.uint32)
-        layout.fill_buckets(codes, rows)
-        firsts = layout.first_buckets
-        bitmap = np.empty(firsts[-1] // 64, np.uint64)
-        starts = []
-        for band, (low, high) in enumerate(itertools.pairwise(firsts)):
-            # Bucket before row in one word: sorting is by bucket, then row, and needs no index.
-            postings = rows[band].astype(np.uint64) << np.uint64(32)
-            postings |= np.arange(number, dtype=np.uint64)
-            postings.sort()
-            rows[band] = postings.astype(np.uint32)  # the low half
-            buckets = (postings >> np.uint64(32)).astype(np.uint32)
-            begins = np.flatnonzero(np.diff(buckets, prepend=np.uint32(0xFFFFFFFF)))
-            starts.append((begins + band * number).astype(np.uint32))
-            filled = np.zeros(high - low, np.bool_)
-            filled[buckets[begins] - np.uint32(low)] = True
-            words = np.packbits(filled, bitorder="little").view("<u8")
-            bitmap[low // 64 : high // 64] = words
-        counts = np.bitwise_count(bitmap)
-        ranks = np.cumsum(counts, dtype=np.uint32)
-        ranks -= counts
-        starts.append(np.array([rows.size], np.uint32))
-        return cls(layout, bitmap, ranks, np.concatenate(starts), rows.reshape(-1))
+        size = len(codes) * layout.bands
+        bitmap = np.empty(layout.first_buckets[-1] // 64, np.uint64)
+        starts = np.empty(size + 1, np.uint32)  # what is not filled takes no memory
+        rows = np.empty(size, np.uint32)
+        filled = 0
+        for band in Band.each(codes, layout):
+            bitmap[band.words] = band.bitmap
+            starts[filled : filled + len(band.starts)] = band.starts
+            rows[band.number * len(codes) : (band.number + 1) * len(codes)] = band.rows
+            filled += len(band.starts)
+        starts[filled] = size
+        return cls(layout, bitmap, ranks_of(bitmap), starts[: filled + 1], rows)
 
     def find(self, buckets: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
         """Where the rows of some buckets lie.
@@ -101,6 +89,62 @@ class Postings:
         ranks = self.ranks.take(buckets.take(filled) >> 6).astype(np.int64) + before
         begins, ends = self.starts.take(ranks), self.starts.take(ranks + 1)
         return filled, begins.astype(np.int64), ends.astype(np.int64)
+
+
+def ranks_of(bitmap: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """How many bits are set before each word."""
+    counts = np.bitwise_count(bitmap)
+    ranks = np.cumsum(counts, dtype=np.uint32)
+    ranks -= counts
+    return ranks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Band:
+    """One band's share of the postings.
+
+    Args:
+        number: Which band.
+        words: Of the whole ``bitmap``, those of this band.
+        bitmap: These words.
+        starts: Of this band's buckets with codes, counted from the first row of all bands.
+        rows: The codes' rows, bucket by bucket.
+    """
+
+    number: int
+    words: slice
+    bitmap: NDArray[np.uint64]
+    starts: NDArray[np.uint32]
+    rows: NDArray[np.uint32]
+
+    @classmethod
+    def each(cls, codes: Codes, layout: Layout) -> Iterator[Band]:
+        """Sorts codes into buckets, band by band: one at a time takes little memory.
+
+        Args:
+            codes: uint8 ``[n, bits / 8]``.
+            layout: How.
+        """
+        for number, (low, high) in enumerate(itertools.pairwise(layout.first_buckets)):
+            # Bucket before row in one word: sorting is by bucket, then row, and needs no index.
+            postings = layout.column(codes, number).astype(np.uint64)
+            postings <<= np.uint64(32)
+            postings |= np.arange(len(codes), dtype=np.uint64)
+            postings.sort()
+            rows = postings.astype(np.uint32)  # the low half
+            postings >>= np.uint64(32)
+            buckets = postings.astype(np.uint32)
+            del postings
+            changes = np.diff(buckets, prepend=np.uint32(0xFFFFFFFF))
+            starts = np.flatnonzero(changes).astype(np.uint32)
+            del changes
+            filled = np.zeros(high - low, np.bool_)
+            filled[buckets[starts] - np.uint32(low)] = True
+            del buckets
+            bitmap = np.packbits(filled, bitorder="little").view("<u8")
+            del filled
+            starts += np.uint32(number * len(codes))
+            yield cls(number, slice(low // 64, high // 64), bitmap, starts, rows)
 
 
 class Banded:

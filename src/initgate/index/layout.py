@@ -27,7 +27,7 @@ from initgate.model import Codes
 
 STEP = 159
 MAX_WIDTH = 26  # a bitmap of 8 MB a band
-_CHUNK = 1 << 15  # codes that stay in the processor's cache
+_CHUNK = 1 << 13  # codes that stay in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +81,25 @@ class Layout:
         found: NDArray[np.uint32] = _tables(self)[places, codes].sum(axis=1, dtype=np.uint32)
         return found
 
-    def fill_buckets(self, codes: Codes, columns: NDArray[np.uint32]) -> None:
-        """The same for many codes, band by band; several times as fast.
+    def column(self, codes: Codes, band: int) -> NDArray[np.uint32]:
+        """The bucket of each of many codes in one band; several times as fast.
 
         Args:
             codes: uint8 ``[n, bits / 8]``.
-            columns: uint32 ``[bands, n]``, to be filled.
+            band: Which.
+
+        Returns:
+            uint32 ``[n]``.
         """
-        tables = np.ascontiguousarray(_tables(self).transpose(2, 0, 1))
-        places = [np.flatnonzero(one.any(axis=1)) for one in tables]  # bytes that a band looks at
+        tables = np.ascontiguousarray(_tables(self)[:, :, band])
+        places = np.flatnonzero(tables.any(axis=1))  # bytes that the band looks at
+        filled = np.zeros(len(codes), np.uint32)
         for start in range(0, len(codes), _CHUNK):
-            chunk = codes[start : start + _CHUNK].T.astype(np.intp, order="C")
-            for band in range(self.bands):
-                filled = columns[band, start : start + _CHUNK]
-                filled[:] = 0
-                for place in places[band]:
-                    filled += tables[band, place].take(chunk[place], mode="wrap")
+            part = filled[start : start + _CHUNK]
+            chunk = codes[start : start + _CHUNK, places].T.astype(np.intp, order="C")
+            for values, table in zip(chunk, tables[places], strict=True):
+                part += table.take(values, mode="wrap")
+        return filled
 
 
 @functools.cache

@@ -11,9 +11,11 @@ import contextlib
 import functools
 import hashlib
 import io
+import itertools
 import json
 import mmap
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,8 +27,8 @@ from numpy.typing import NDArray
 
 from initgate.columns import Lazy, Texts
 from initgate.errors import ListRejected
-from initgate.index import make_engine
-from initgate.index.banded import Banded, Postings
+from initgate.index.banded import Band, Banded, Postings, ranks_of
+from initgate.index.cost import choose
 from initgate.index.digests import Digests, bucket_bits
 from initgate.index.flat import Flat
 from initgate.index.hits import Engine
@@ -40,7 +42,8 @@ _VERSION = 1
 _HEADER = 4096  # bytes
 _PREAMBLE = 48
 _ALIGNED = 64  # a processor's cache line
-_AT_ONCE = 1 << 18  # bytes read, or rows written
+_AT_ONCE = 1 << 18  # bytes read
+_ROWS = 1 << 15  # written at once
 _BUFFER = 1 << 24  # bytes; long, aligned writes get large pages in the kernel's cache
 _TYPES = {
     "codes": ("|u1",),
@@ -55,7 +58,11 @@ _TYPES = {
     "rows": ("<u4",),
 }
 
+_DIGESTS = ("starts", "rows")
+_BANDS = ("bitmap", "ranks", "starts", "rows")
+
 _Array: TypeAlias = NDArray[Any]
+_Column: TypeAlias = tuple[str, str, Iterable[_Array]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +121,13 @@ def write(
         OSError: It cannot be written.
     """
     most = hash_list.algorithm.default_threshold if threshold is None else threshold
-    engine = make_engine(hash_list, threshold=most)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb", buffering=_BUFFER) as file:
             clear = file if key is None else io.BytesIO()
-            header = _write(clear, hash_list, engine)
+            # What is sealed must not lie on the disk in clear, not for a moment either.
+            folder = path.parent if key is None else None
+            header = _write(clear, hash_list, threshold=most, folder=folder)
             if key is not None:
                 clear.seek(0)
                 seal(clear, file, key)
@@ -208,17 +216,18 @@ def _checksum(file: BinaryIO | mmap.mmap, section: Section) -> str:
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _write(file: BinaryIO, hash_list: HashList, engine: Engine | None) -> Header:
+def _write(file: BinaryIO, hash_list: HashList, *, threshold: int, folder: Path | None) -> Header:
+    bands, columns = _found_by(hash_list, threshold, folder)
     file.write(bytes(_HEADER))
     sections = {
         name: _write_section(file, dtype, chunks)
-        for name, dtype, chunks in _columns(hash_list, engine)
+        for name, dtype, chunks in itertools.chain(_columns(hash_list), columns)
     }
     header = Header(
         algorithm=hash_list.algorithm,
         entries=len(hash_list),
         digest=hash_list.digest,
-        bands=engine.postings.layout.bands if isinstance(engine, Banded) else 0,
+        bands=bands,
         sections=sections,
     )
     file.seek(0)
@@ -240,10 +249,8 @@ def _write_section(file: BinaryIO, dtype: str, chunks: Iterable[_Array]) -> Sect
     return Section(dtype, count, offset, made.hexdigest())
 
 
-def _columns(
-    hash_list: HashList, engine: Engine | None
-) -> Iterator[tuple[str, str, Iterable[_Array]]]:
-    """Every section: its name, its type, its content in pieces."""
+def _columns(hash_list: HashList) -> Iterator[_Column]:
+    """What a list holds: each section's name, its type, its content in pieces."""
     yield "codes", _type("codes"), _pieces(hash_list.codes)
     yield "qualities", _type("qualities"), _pieces(hash_list.qualities)
     ends = np.zeros(len(hash_list) + 1, np.uint64)
@@ -255,10 +262,62 @@ def _columns(
     table = json.dumps([*numbers], ensure_ascii=False, separators=(",", ":")).encode()
     yield "tag_table", _type("tag_table"), _pieces(np.frombuffer(table, np.uint8))
     yield "tag_index", _type("tag_index", len(numbers)), _pieces(index)
-    postings = engine.postings if isinstance(engine, Banded) else engine
-    for name in ("bitmap", "ranks", "starts", "rows"):
-        if hasattr(postings, name):  # a scan has none of them, digests the last two
-            yield name, _type(name), _pieces(getattr(postings, name))
+
+
+def _found_by(
+    hash_list: HashList, threshold: int, folder: Path | None
+) -> tuple[int, Iterable[_Column]]:
+    """What a list is searched by: the number of bands, 0 for none, and the sections.
+
+    Args:
+        hash_list: The list.
+        threshold: What it will mostly be asked with.
+        folder: Where what is made too early waits in files, None for in memory.
+    """
+    match hash_list.engine:
+        case Banded() as engine:
+            return engine.postings.layout.bands, _arrays(engine.postings, _BANDS)
+        case Digests() as engine:
+            return 0, _arrays(engine, _DIGESTS)
+        case Flat():
+            return 0, ()
+        case _:
+            pass  # none yet
+    codes = np.ascontiguousarray(hash_list.codes)
+    if hash_list.algorithm.is_digest:
+        return 0, _arrays(Digests.of(codes), _DIGESTS)
+    layout = choose(len(codes), hash_list.algorithm.bits, threshold)
+    return (0, ()) if layout is None else (layout.bands, _band_by_band(codes, layout, folder))
+
+
+def _arrays(holder: object, names: Iterable[str]) -> Iterator[_Column]:
+    for name in names:
+        yield name, _type(name), _pieces(getattr(holder, name))
+
+
+def _band_by_band(codes: Codes, layout: Layout, folder: Path | None) -> Iterator[_Column]:
+    """The sections of :class:`Postings`, of which one band at a time is held in memory."""
+    bitmap = np.empty(layout.first_buckets[-1] // 64, np.uint64)
+    with _spill(folder) as starts, _spill(folder) as rows:
+        for band in Band.each(codes, layout):
+            bitmap[band.words] = band.bitmap
+            starts.write(band.starts.astype("<u4", copy=False).data)
+            rows.write(band.rows.astype("<u4", copy=False).data)
+        starts.write(np.array([len(codes) * layout.bands], "<u4").data)
+        yield "bitmap", _type("bitmap"), _pieces(bitmap)
+        yield "ranks", _type("ranks"), _pieces(ranks_of(bitmap))
+        yield "starts", _type("starts"), _read_back(starts)
+        yield "rows", _type("rows"), _read_back(rows)
+
+
+def _spill(folder: Path | None) -> BinaryIO:
+    return io.BytesIO() if folder is None else tempfile.TemporaryFile(dir=folder)
+
+
+def _read_back(file: BinaryIO) -> Iterator[_Array]:
+    file.seek(0)
+    while read := file.read(_AT_ONCE):
+        yield np.frombuffer(read, "<u4")
 
 
 def _type(name: str, most: int = 0) -> str:
@@ -267,15 +326,15 @@ def _type(name: str, most: int = 0) -> str:
 
 
 def _pieces(column: _Array) -> Iterator[_Array]:
-    for start in range(0, len(column), _AT_ONCE):
-        yield column[start : start + _AT_ONCE]
+    for start in range(0, len(column), _ROWS):
+        yield column[start : start + _ROWS]
 
 
 def _texts(entries: Sequence[str], ends: NDArray[np.uint64]) -> Iterator[_Array]:
     """The texts in UTF-8, some at a time; tells where each one ends."""
     written = 0
-    for start in range(0, len(entries), _AT_ONCE):
-        encoded = [one.encode() for one in entries[start : start + _AT_ONCE]]
+    for start in range(0, len(entries), _ROWS):
+        encoded = [one.encode() for one in entries[start : start + _ROWS]]
         lengths = np.array([len(one) for one in encoded], np.uint64)
         ends[start + 1 : start + 1 + len(encoded)] = np.cumsum(lengths) + np.uint64(written)
         joined = b"".join(encoded)
