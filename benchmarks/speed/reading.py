@@ -2,7 +2,8 @@
 
     python benchmarks/speed/reading.py
 
-Each format is read in a process of its own, from a file with random PDQ codes. threatexchange, if
+Each format is read in a process of its own, from a file with random PDQ codes; *feed* is the CSV
+file as a feed, whose first fetch makes the snapshot that is then served. threatexchange, if
 installed, gets the same codes and identifiers in memory and builds its default index of them.
 """
 
@@ -23,13 +24,29 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from initgate import store
+from initgate import feeds, store
+from initgate.config import load_settings
 from initgate.index import Index
 from initgate.lists import TEXTS, Format, dump
 from initgate.model import Algorithm, ListEntry
+from initgate.wiring import load_list, now, open_feed
 
 SEED = 2019
 PEER = "threatexchange"
+FEED = "feed"
+SETTINGS = """
+[[feeds]]
+name = "bench"
+source = "{source}"
+
+[[lists]]
+name = "bench"
+feed = "bench"
+algorithm = "pdq"
+
+[store]
+path = "store"
+"""
 TAGS: tuple[tuple[str, ...], ...] = ((), ("hotline",), ("hotline", "a1"), ("press",))
 
 
@@ -73,6 +90,13 @@ def work(path: Path) -> None:
             lambda: [(one.tobytes().hex(), f"case-{row:08}") for row, one in enumerate(codes)],
             PDQIndex,
         )
+    elif path.suffix == f".{FEED}":
+        path.write_text(SETTINGS.format(source=path.with_suffix(f".{Format.CSV}").name))
+        settings = load_settings(path)
+        row = measure(
+            lambda: feeds.fetch(open_feed(settings, "bench"), clock=now),
+            lambda _: Index(load_list(settings, settings.lists[0])),
+        )
     else:
         file_format = Format(path.suffix.removeprefix("."))
         row = measure(
@@ -96,9 +120,9 @@ def main() -> None:
         return
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        for kind in (*TEXTS, PEER):
+        for kind in (*TEXTS, FEED, PEER):
             path = Path(folder) / f"{options.entries}.{kind}"
-            if kind != PEER:
+            if kind in TEXTS:
                 codes = np.random.default_rng(SEED).integers(
                     0, 256, (options.entries, 32), np.uint8
                 )
