@@ -141,6 +141,16 @@ def test_an_orientation_of_the_imagehash_library_is_that_of_the_turned_colours(
         assert distance(made.code, wanted) <= most
 
 
+@pytest.mark.parametrize("algorithm", dct.SHRUNK)
+@given(seed=st.integers(0, 2**32 - 1), height=st.integers(64, 99), width=st.integers(64, 99))
+def test_a_phash_of_a_query_is_that_of_an_entry(
+    algorithm: Algorithm, *, seed: int, height: int, width: int
+) -> None:
+    rgb = noise(seed, height, width)
+    made = next(hash_orientations(View("picture", rgb), algorithm))
+    assert made.code == hash_upright(rgb, algorithm).code
+
+
 def test_a_view_of_a_shrunk_picture_has_the_hash_of_the_full_one() -> None:
     full = scene(1, height=64, width=80).repeat(8, axis=0).repeat(8, axis=1)[:509, :635]
     shrunk = View("picture", scene(1, height=64, width=80), (509, 635), 8)

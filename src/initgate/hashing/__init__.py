@@ -77,9 +77,11 @@ def _cut_out(view: View) -> Levels:
     top, left, bottom, right = (round(side / view.scale) for side in view.box)
     height, width = view.levels.shape
     part = view.levels[max(0, top) : bottom, max(0, left) : right]
-    higher = continued(part, max(0, -top), max(0, bottom - height))
-    both = continued(higher.T, max(0, -left), max(0, right - width)).T
-    return np.rint(both).astype(np.uint8)
+    beyond = max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width)
+    if not any(beyond):
+        return part
+    higher = continued(part, *beyond[:2])
+    return np.rint(continued(higher.T, *beyond[2:]).T).astype(np.uint8)
 
 
 def hash_upright(levels: Levels, algorithm: Algorithm) -> Hash:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 
 import imagehash
 import numpy as np
+from numpy.typing import NDArray
+from scipy import fftpack
 
 from initgate.hashing.pdq import ORIENTATIONS
 from initgate.image import to_grey, to_pil, to_size
@@ -53,12 +55,26 @@ def upright(levels: Levels, algorithm: Algorithm) -> bytes:
 def orientations(levels: Levels, algorithm: Algorithm) -> Iterator[tuple[str, bytes]]:
     """The eight dihedral variants: name, hash. Each is hashed anew: the library knows no other.
 
-    For pHash the library shrinks any picture to a square first. That is done once, and the square
-    turned: it is the square of the turned picture to within rounding.
+    Except of pHash, for which the library shrinks any picture to a square. Its terms are those of
+    the turned squares, but for their signs and places; and the turned square is the square of the
+    turned picture to within rounding.
     """
     grey = to_grey(levels)  # which is the first that the library does
     side = SHRUNK.get(algorithm, 0)
     if 0 < side <= min(grey.shape):
-        grey = to_size(grey, (side, side), sharp=True)
-    for name, turn in zip(ORIENTATIONS, _TURNS, strict=True):
-        yield name, upright(turn(grey), algorithm)
+        square = to_size(grey, (side, side), sharp=True)
+        codes = [code.tobytes() for code in _phashes(square, {64: 8, 256: 16}[algorithm.bits])]
+    else:
+        codes = [upright(turn(grey), algorithm) for turn in _TURNS]
+    yield from zip(ORIENTATIONS, codes, strict=True)
+
+
+def _phashes(square: Levels, side: int) -> NDArray[np.uint8]:
+    """The pHashes ``[8, side² / 8]`` of the eight orientations, the first as the library's is."""
+    terms = fftpack.dct(fftpack.dct(square, axis=0), axis=1)[:side, :side]
+    signs = 1 - 2 * (np.arange(side) % 2)  # of the terms of a mirrored picture
+    across, along = terms * signs, signs[:, None]
+    flips = np.stack([terms, across, terms * along, across * along])
+    bits = flips > np.median(flips, axis=(1, 2), keepdims=True)
+    both = np.stack([bits, bits.swapaxes(1, 2)], axis=1)
+    return np.packbits(both.reshape(len(ORIENTATIONS), -1), axis=1)
