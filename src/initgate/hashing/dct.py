@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 import imagehash
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fftpack
 
 from initgate.hashing.pdq import ORIENTATIONS
 from initgate.image import to_grey, to_pil, to_size
@@ -71,6 +70,8 @@ def orientations(levels: Levels, algorithm: Algorithm) -> Iterator[tuple[str, by
 
 def _phashes(square: Levels, side: int) -> NDArray[np.uint8]:
     """The pHashes ``[8, side² / 8]`` of the eight orientations, the first as the library's is."""
+    from scipy import fftpack  # noqa: PLC0415  # half a second, for which only some lists ask
+
     terms = fftpack.dct(fftpack.dct(square, axis=0), axis=1)[:side, :side]
     signs = 1 - 2 * (np.arange(side) % 2)  # of the terms of a mirrored picture
     across, along = terms * signs, signs[:, None]
