@@ -214,6 +214,13 @@ def test_anonymous_callers_may_check_where_it_is_configured(scenes_gate: Gate) -
     assert ask(app, "GET", "/v1/audit").status_code == 403
 
 
+@pytest.mark.parametrize("host", ["rebound.example", "rebound.example:8765", "192.0.2.1"])
+def test_an_anonymous_caller_must_name_the_loopback_address(scenes_gate: Gate, host: str) -> None:
+    app = make_service(scenes_gate, anonymous=True, keys=())
+    response = ask(app, "POST", "/v1/check", content=OTHER, headers=PNG | {"host": host})
+    assert response.status_code == 403
+
+
 def test_a_wrong_key_is_none_also_where_anonymous_callers_may_check(scenes_gate: Gate) -> None:
     app = make_service(scenes_gate, anonymous=True)
     response = check(app, OTHER, authorization="Bearer wrong")
@@ -412,7 +419,7 @@ def test_when_there_is_no_room_callers_are_told_to_come_again(stuck: Gate) -> No
 
     async def crowd() -> tuple[int, httpx.Response, httpx.Response]:
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             held = [
                 asyncio.create_task(client.post("/v1/check", content=OTHER, headers=PNG | key()))
                 for _ in range(2)
@@ -437,7 +444,7 @@ def test_bodies_that_are_held_together_are_bounded(stuck: Gate) -> None:
 
     async def crowd() -> list[int]:
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             first = asyncio.create_task(
                 client.post("/v1/check", content=OTHER, headers=PNG | key())
             )

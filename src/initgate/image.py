@@ -29,7 +29,7 @@ from initgate.model import Levels, Picture, Pixels
 _FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"]
 
 # What all decoders agree on.
-_PLAIN_FORMATS = {"JPEG", "PNG", "WEBP", "BMP"}
+_PLAIN_FORMATS = {"JPEG", "PNG", "WEBP"}
 _PLAIN_MODES = {"L", "RGB", "RGBA"}
 
 _MAX_CHANNELS = 4

@@ -20,7 +20,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.exceptions import HTTPException
 
 from initgate import __version__
-from initgate.config import Role, ServeSettings
+from initgate.config import Role, ServeSettings, is_loopback
 from initgate.errors import AuditUnavailable
 from initgate.gate import Gate
 from initgate.model import Allowed, Context, Decision
@@ -154,6 +154,9 @@ class _Service:
 
     def _admit(self, request: Request, *roles: Role) -> Caller:
         caller = self._keys.admit(request.headers.get("authorization"), *roles)
+        # Another site's page reaches a loopback address by a name of its own (DNS rebinding).
+        if "authorization" not in request.headers and not is_loopback(request.url.hostname or ""):
+            raise Problem(403, "without a key, ask this machine by its loopback address")
         request.state.caller = caller.name
         return caller
 

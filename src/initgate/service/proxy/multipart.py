@@ -16,10 +16,11 @@ from initgate.service.proxy.texts import Unparsable
 
 _CRLF = b"\r\n"
 _BOUNDARY = re.compile(r"[A-Za-z0-9'()+_,./:=?-]{1,70}")  # RFC 2046, without the space
-_HEADER = re.compile(r"([A-Za-z0-9-]{1,64}):[ \t]*([^\r\n\0]*?)[ \t]*")
+_HEADER = re.compile(r"([A-Za-z0-9-]{1,64}):([^\r\n\0]*)")
 _PARAMETER = re.compile(
     r";[ \t]*([A-Za-z0-9*-]{1,32})=(?:\"([^\"\\\r\n\0]*)\"|([A-Za-z0-9!#$&+.^_`|~'%:@/-]+))[ \t]*"
 )
+_LONGEST_HEAD = 16_384  # bytes
 _PLAIN_TRANSFER = {"binary", "8bit", "7bit"}
 _CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 
@@ -97,8 +98,8 @@ def split(data: bytes, boundary: str, *, max_parts: int) -> Iterator[Piece]:
 
 def _read_piece(piece: bytes) -> Piece:
     head, separator, content = piece.partition(_CRLF + _CRLF)
-    if not separator:
-        raise Unparsable("a part without headers")
+    if not separator or len(head) > _LONGEST_HEAD:
+        raise Unparsable("a part with no or endless headers")
     headers = _read_headers(head)
     transfer = headers.get("content-transfer-encoding", "binary").lower()
     if transfer not in _PLAIN_TRANSFER or "content-encoding" in headers:
@@ -124,7 +125,7 @@ def _read_headers(head: bytes) -> dict[str, str]:
         found = _HEADER.fullmatch(line)
         if found is None or found[1].lower() in headers:
             raise Unparsable("a part with malformed or doubled headers")
-        headers[found[1].lower()] = found[2]
+        headers[found[1].lower()] = found[2].strip(" \t")
     return headers
 
 

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Collection
 import httpx
 
 _CHUNK = 1 << 16
-_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # IPv4 behind IPv6, also private ones
+# IPv4 behind IPv6, also private ones, by translation (RFC 6052, 8215) and of old (RFC 4291).
+_TRANSLATED = [ipaddress.ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")]
 
 Resolve = Callable[[str], Awaitable[list[str]]]
 
@@ -103,7 +104,11 @@ class Fetcher:
 def _is_public(address: str) -> bool:
     one = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(one, ipaddress.IPv6Address) and (
-        one.ipv4_mapped or one.sixtofour or one.teredo or one in _TRANSLATED
+        one.ipv4_mapped
+        or one.sixtofour
+        or one.teredo
+        or one.is_site_local
+        or any(one in net for net in _TRANSLATED)
     ):
         return False
     return one.is_global and not one.is_multicast
