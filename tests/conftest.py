@@ -73,8 +73,8 @@ def log(log_capture: LogCapture) -> Any:
 
 @pytest.fixture
 def gate(tmp_path: Path, log: Any) -> Iterator[Gate]:
-    """The gate of config/initgate.toml, with its audit log in a folder of its own."""
-    made = shipped_gate(tmp_path, log)
+    """The gate of config/initgate.toml for whole pictures, with an audit log of its own."""
+    made = shipped_gate(tmp_path, log, views=())
     yield made
     made.journal.sink.close()
 

@@ -31,7 +31,7 @@ from initgate.integrations.tiny import CallCounter, tiny_img2img
 
 pytestmark = pytest.mark.diffusers
 
-SIDE = 256
+SIDE = 128
 MASK = Image.new("L", (SIDE, SIDE), 255)
 
 

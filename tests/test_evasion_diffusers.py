@@ -37,7 +37,7 @@ from initgate.integrations.tiny import CallCounter, tiny_img2img, tiny_unet  # t
 
 pytestmark = pytest.mark.diffusers
 
-SIDE = 256
+SIDE = 128
 
 
 @pytest.fixture(autouse=True)

@@ -60,7 +60,7 @@ def orientations(levels: Levels, algorithm: Algorithm) -> Iterator[tuple[str, by
     """
     grey = to_grey(levels)  # which is the first that the library does
     side = SHRUNK.get(algorithm, 0)
-    if 0 < side <= min(grey.shape):
+    if 0 < side <= 2 * min(grey.shape):  # of smaller pictures the terms are rounding errors
         square = to_size(grey, (side, side), sharp=True)
         codes = [code.tobytes() for code in _phashes(square, {64: 8, 256: 16}[algorithm.bits])]
     else:
