@@ -261,6 +261,8 @@ def test_the_doctor_tells_that_what_is_served_is_from_before_a_change(config: Pa
     config.write_text(config.read_text().replace(source, f'{source}\nsha256 = "{digest}"'))
     state, told = _doctor(config)["feed partner"]
     assert (state, "from before: initgate lists fetch partner" in told) == ("warning", True)
+    result = run("lists", "status", "-c", config)
+    assert (result.exit_code, "lists fetch partner" in plain(result.stderr)) == (2, True)
     run("lists", "fetch", "-c", config)
     assert _doctor(config)["feed partner"][0] == "ok"
 

@@ -187,6 +187,27 @@ def test_another_rule_fetches_and_verifies_all_anew(fed: Fed) -> None:
     assert fed.source.asked[-1] == {"at": 1}
 
 
+def test_a_version_without_proof_is_fetched_and_verified_anew(fed: Fed) -> None:
+    fed.source.is_whole = True
+    fed.brings(("a",))
+    fed.fetch()
+    fed.trust = Pinned(hashlib.sha256(b"a").hexdigest())
+    fed.fetch()
+    assert fed.source.asked[-1] == {}
+    about, _ = fed.versions.whole()
+    assert about is not None
+    assert fed.trust.suffices(frozenset(about.evidence))
+
+
+def test_nothing_of_what_was_taken_under_another_rule_is_kept(fed: Fed) -> None:
+    fed.brings(("a", "b"))
+    fed.fetch()
+    fed.settings = {"rule": "another"}
+    fed.source.batches = [("c",)]
+    fed.fetch()
+    assert fed.held() == {"c"}
+
+
 def test_batches_that_cannot_be_read_are_fetched_again(fed: Fed) -> None:
     fed.brings(("a",), SourceUnavailable("cut off"))
     with pytest.raises(SourceUnavailable):

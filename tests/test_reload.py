@@ -600,6 +600,37 @@ def test_a_gate_never_starts_with_a_damaged_version_and_says_which_it_took(
     assert within_time(lambda: refuses(gate, B))
 
 
+def test_no_gate_starts_with_a_version_for_which_nobody_vouched_who_must(
+    feed: Callable[..., Path], file: Path, log: Any
+) -> None:
+    config = feed()
+    plain, source = config.read_text(), f'source = "{file}"'
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    config.write_text(plain.replace(source, f'{source}\nsha256 = "{digest}"'))
+    with pytest.raises(ListRejected, match=r"ask for vouched for version.*initgate lists fetch f"):
+        load_gate(config, log=log)
+    fetch_again(config)
+    assert refuses(load_gate(config, log=log), A)
+    config.write_text(plain)  # what is asked for no more does no harm
+    assert refuses(load_gate(config, log=log), A)
+
+
+def test_a_version_for_which_nobody_vouched_who_must_does_not_take_the_place_of_a_good_one(
+    feed: Callable[..., Path], file: Path, log: Any
+) -> None:
+    config = feed()
+    plain, source = config.read_text(), f'source = "{file}"'
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    config.write_text(plain.replace(source, f'{source}\nsha256 = "{digest}"'))
+    fetch_again(config)
+    gate = load_gate(config, log=log)
+    config.write_text(plain)
+    replace_by(file, csv_of(B))
+    fetch_again(config)
+    assert within_time(lambda: any("vouched" in one.get("detail", "") for one in entries(log)))
+    assert refuses(gate, A)
+
+
 def test_a_damaged_version_does_not_take_the_place_of_a_good_one_in_a_running_gate(
     feed: Callable[..., Path], file: Path, log: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -209,7 +209,8 @@ def _update(
     versions = feed.versions
     base, damaged = versions.whole()
     checkpoint: Checkpoint = {}
-    is_same = state.rule == feed.rule
+    evidence = frozenset(base.evidence if base else ())
+    is_same = state.rule == feed.rule and (base is None or feed.trust.suffices(evidence))
     if not is_same:
         incoming.clear()
     elif base is not None:
@@ -226,8 +227,10 @@ def _update(
         return Fetched(base), replace(state, succeeded_at=begun, waiting="", why="")
 
     before = versions.contents(base) if base else Contents()
+    # What was taken under another rule is compared with, and nothing of it is kept.
+    kept = (before, evidence) if is_same else (Contents(), frozenset[str]())
     try:
-        made = _merged(feed, before, batches, state, tell)
+        made = _merged(feed, *kept, batches, state, begun, tell)
     except ListRejected:  # what the source itself rejected leaves the batches before it as good
         incoming.clear()
         raise
@@ -240,6 +243,7 @@ def _update(
         file_format=feed.told[1],
         signer=made.vouched.by or (base.signer if base else ""),
         vouched_at=made.vouched.at,
+        evidence=tuple(sorted(made.vouched.evidence)),
         checkpoint=dict(incoming.checkpoint),
     )
     tell("writing", 0)
@@ -274,10 +278,16 @@ class _Merged:
     vouched: Vouched
 
 
-def _merged(
-    feed: Feed, contents: Contents, batches: Sequence[_Spooled], state: State, tell: Tell
+def _merged(  # noqa: PLR0917  # one caller
+    feed: Feed,
+    contents: Contents,
+    evidence: frozenset[str],
+    batches: Sequence[_Spooled],
+    state: State,
+    begun: datetime,
+    tell: Tell,
 ) -> _Merged:
-    tally, repeated, vouched = Tally(), 0, Vouched("", state.vouched_at)
+    tally, repeated, vouched = Tally(), 0, Vouched("", state.vouched_at, evidence)
     for batch in batches:
         with ExitStack() as stack:
             files = [stack.enter_context(page.open("rb")) for page in batch.pages]
@@ -285,9 +295,12 @@ def _merged(
                 stack.enter_context(sealed.opened(file, feed.versions.key, source=str(page)))
                 for file, page in zip(files, batch.pages, strict=True)
             ]
-            vouched = feed.trust.verify(
-                pages, batch.signature, source=batch.name, newest=vouched.at
+            found = feed.trust.verify(
+                pages, batch.signature, source=batch.name, newest=vouched.at, now=begun
             )
+            # What somebody else vouched for is in what a batch only changes.
+            known = found.evidence if batch.is_whole else found.evidence & vouched.evidence
+            vouched = replace(found, evidence=known)
             records = tally.following(_read(feed, batch, pages, tell))
             held = tolerant(records, at_most=feed.max_bad_records)
             contents, more = merge(contents, held, is_whole=batch.is_whole)

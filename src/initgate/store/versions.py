@@ -58,6 +58,7 @@ class About:
         file_format: How that was written.
         signer: Who vouches for it.
         vouched_at: When they did, as they say.
+        evidence: What they showed: :attr:`initgate.trust.Vouched.evidence`.
         checkpoint: Where its source goes on.
         files: SHA-256 (hex) of each, by name.
     """
@@ -73,6 +74,7 @@ class About:
     file_format: str = ""
     signer: str = ""
     vouched_at: datetime | None = None
+    evidence: tuple[str, ...] = ()
     checkpoint: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -313,6 +315,7 @@ class Versions:
                     known,
                     signer=about.signer,
                     vouched_at=about.vouched_at,
+                    evidence=about.evidence,
                     rejected=about.rejected,
                     repeated=about.repeated,
                 )
