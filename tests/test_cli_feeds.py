@@ -129,14 +129,62 @@ def test_a_version_that_waits_is_looked_at_and_accepted(
     result = run("lists", "fetch", "-c", fetched)
     assert result.exit_code == 1
     assert "of 2 entries 1 are left" in plain(result.stderr)
-    assert "initgate lists accept partner" in plain(result.stderr)
+    digest = status(fetched)[1]["waiting"]
+    assert f"initgate lists accept partner {digest[:12]}" in plain(result.stderr)
+    text = plain(run("lists", "diff", "partner", "-c", fetched).stderr)
+    assert text == f"To let it in: initgate lists accept partner {digest[:12]}\n"
     (found,) = json_lines(run("lists", "diff", "partner", "--json", "-c", fetched))
     assert (found["removed"], found["changed"], found["added"]) == (["b"], ["a"], [])
+    assert found["digest"] == digest
     of_list, of_feed = status(fetched)
     assert (of_list["entries"], bool(of_feed["waiting"])) == (2, True)
     assert "waiting" in plain(run("lists", "status", "-c", fetched).stderr)
-    assert run("lists", "accept", "known", "-c", fetched).exit_code == 0
+    assert run("lists", "accept", "partner", digest[:12], "-c", fetched).exit_code == 0
     assert status(fetched)[0]["entries"] == 1
+
+
+@pytest.fixture
+def waiting(fetched: Path, replaced: Callable[..., None]) -> str:
+    """The version that waits in the feed of a configuration."""
+    replaced(entry("a"))
+    run("lists", "fetch", "-c", fetched)
+    digest: str = status(fetched)[1]["waiting"]
+    return digest
+
+
+@pytest.mark.parametrize("digits", [0, 11])
+def test_a_version_is_accepted_by_its_digest_only(fetched: Path, waiting: str, digits: int) -> None:
+    for named in ((), (waiting[:digits],), ("0" * 12,)):
+        result = run("lists", "accept", "partner", *named, "-c", fetched)
+        assert (result.exit_code, "accept" in plain(result.stderr)) == (2, True)
+    assert status(fetched)[1]["waiting"] == waiting
+
+
+def test_whoever_accepts_a_list_accepts_nothing_that_waits_in_its_feed(
+    fetched: Path, waiting: str
+) -> None:
+    assert run("lists", "accept", "known", waiting[:12], "-c", fetched).exit_code == 2
+    served = status(fetched)[0]["digest"]
+    assert run("lists", "accept", "known", served[:12], "-c", fetched).exit_code == 0
+    of_list, of_feed = status(fetched)
+    assert (of_list["accepted"], of_feed["waiting"]) == (served, waiting)
+
+
+@pytest.mark.parametrize(("answer", "entries"), [("y", 1), ("n", 2)])
+def test_at_a_terminal_somebody_is_asked(
+    fetched: Path, waiting: str, monkeypatch: pytest.MonkeyPatch, answer: str, entries: int
+) -> None:
+    asked = list[str]()
+
+    def confirm(question: str, **_: object) -> bool:
+        asked.append(question)
+        return answer == "y"
+
+    monkeypatch.setattr("initgate.cli.accept.typer.confirm", confirm)
+    monkeypatch.setattr("initgate.cli.accept._is_terminal", lambda: True)
+    result = run("lists", "accept", "partner", "-c", fetched)
+    assert f"version {waiting[:12]} of the feed, which waits: of 2" in plain(result.stderr)
+    assert (len(asked), status(fetched)[0]["entries"]) == (1, entries)
 
 
 def test_nothing_is_accepted_where_nothing_waits(fetched: Path) -> None:

@@ -280,7 +280,7 @@ def test_a_version_that_waits_makes_no_list_younger(fed: Fed) -> None:
 
 def test_what_waits_is_served_once_it_is_accepted(fed: Fed) -> None:
     shrinking(fed, 1)
-    accepted = accept(fed.versions)
+    accepted = accept(fed.versions, fed.versions.state().waiting)
     state = fed.versions.state()
     assert (fed.held(), state.waiting, state.why) == ({"e0"}, "", "")
     assert state.succeeded_at == accepted.made_at
@@ -298,8 +298,19 @@ def test_what_waited_is_dropped_if_the_source_takes_it_back(fed: Fed) -> None:
 def test_nothing_is_accepted_where_nothing_waits(fed: Fed) -> None:
     fed.brings(("a",))
     fed.fetch()
-    with pytest.raises(ListRejected, match="no version waits"):
-        accept(fed.versions)
+    with pytest.raises(ListRejected, match="does not wait any more, none does"):
+        accept(fed.versions, fed.versions.current())
+
+
+def test_a_version_that_took_the_place_of_the_one_looked_at_is_not_accepted(fed: Fed) -> None:
+    shrinking(fed, 1)
+    looked_at = fed.versions.state().waiting
+    fed.source.batches[-1] = ("other",)
+    fed.fetch()
+    waits = fed.versions.state().waiting
+    with pytest.raises(ListRejected, match=f"not wait any more, {waits[:12]} does; look at it"):
+        accept(fed.versions, looked_at)
+    assert len(fed.held()) == 20
 
 
 def test_an_empty_first_version_waits(fed: Fed) -> None:
@@ -419,7 +430,7 @@ def test_a_damaged_version_that_waits_is_not_accepted(fed: Fed) -> None:
     path = fed.versions.file(fed.versions.state().waiting, Algorithm.PDQ)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ListRejected, match="not what was written"):
-        accept(fed.versions)
+        accept(fed.versions, fed.versions.state().waiting)
     assert len(fed.held()) == 20
 
 

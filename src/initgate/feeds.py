@@ -149,18 +149,27 @@ def fetch(feed: Feed, *, clock: Callable[[], datetime], tell: Tell = lambda *_: 
     return found
 
 
-def accept(versions: Versions) -> About:
-    """Serves the version that waits.
+def accept(versions: Versions, digest: str) -> About:
+    """Serves the version that waits, if it is the one that was looked at.
+
+    Args:
+        versions: Of the feed.
+        digest: Of the version.
 
     Raises:
-        ListRejected: None does, or it is damaged.
+        ListRejected: It does not wait, or it is damaged.
         SourceUnavailable: Something cannot be read or written.
     """
     with versions.locked():
         state = versions.state()
-        if not state.waiting:
-            raise ListRejected("no version waits", source=f"feed {versions.name!r}")
-        about = versions.verify(state.waiting)
+        if state.waiting != digest:
+            now = f"{state.waiting[:12]} does" if state.waiting else "none does"
+            raise ListRejected(
+                f"version {digest[:12]} does not wait any more, {now}; look at it: initgate lists "
+                f"diff {versions.name}",
+                source=f"feed {versions.name!r}",
+            )
+        about = versions.verify(digest)
         versions.save(versions.serve(about.digest, _younger(state, about)))
     return about
 

@@ -186,7 +186,7 @@ class Source:
                 f"{now:.1%} of its entries look as if they would refuse honest people, of the "
                 f"version that is searched {before:.1%}, and max_lint_rise is "
                 f"{self.max_lint_rise:.1%}; see initgate lists lint {self.name}. If all is as it "
-                f"should be: initgate lists accept {self.name}",
+                f"should be: initgate lists accept {self.name} {digest[:12]}",
                 source=str(self.path),
             )
 

@@ -34,6 +34,7 @@ from initgate.wiring import load_list, now, open_feed, open_versions
 
 _JITTER = (0.9, 1.1)  # so that not all gates of the world ask at the full hour
 _SHOWN = 10  # identifiers
+_WAITING = "@waiting"  # after the name of a feed
 
 FeedName = Annotated[str, typer.Argument(help="A configured feed's name.", show_default=False)]
 
@@ -98,9 +99,9 @@ def _fetch(name: str, feed: feeds.Feed, *, as_json: bool) -> bool:
         ERR.print(f"[red]not fetched[/]  {name}: {escape(problem)}")
     elif found.waits:
         ERR.print(
-            f"[yellow]waiting[/]  {name}: {escape(found.waits)}; version {found.about.digest[:12]} "
-            f"is not served; look at it: initgate lists diff {name}; if all is as it should be: "
-            f"initgate lists accept {name}"
+            f"[yellow]waiting[/]  {name}: {escape(found.waits)}; it is not served; look at it: "
+            f"initgate lists diff {name}; if all is as it should be: initgate lists accept {name} "
+            f"{found.about.digest[:12]}"
         )
     else:
         word = "new" if found.is_new else "unchanged"
@@ -177,14 +178,15 @@ def lists_diff(
     as_json: JsonOption = False,
 ) -> None:
     """Tell which entries were added, removed and changed from one version to another."""
-    whole = f"{before.partition('@')[0]}@waiting" if after is None else after
-    old, new = _lists_of(before, algorithm, config), _lists_of(whole, algorithm, config)
+    whole = f"{before.partition('@')[0]}{_WAITING}" if after is None else after
+    (_, old), (digest, new) = (_lists_of(one, algorithm, config) for one in (before, whole))
     for one in sorted(old.keys() | new.keys()):
         found = diff(old.get(one, ()), new.get(one, ()))
         if as_json:
             print_json(
                 {
                     "algorithm": one.value,
+                    "digest": digest,
                     "before": len(old.get(one, ())),
                     "after": len(new.get(one, ())),
                     "added": list(found.added),
@@ -195,6 +197,9 @@ def lists_diff(
         else:
             for line in _told_diff(one, found):
                 OUT.print(line)
+    if whole.endswith(_WAITING) and not as_json:
+        feed = whole.removesuffix(_WAITING)
+        ERR.print(f"To let it in: initgate lists accept {feed} {digest[:12]}")
 
 
 def _told_diff(algorithm: Algorithm, found: Diff) -> Iterator[str]:
@@ -210,14 +215,16 @@ def _told_diff(algorithm: Algorithm, found: Diff) -> Iterator[str]:
             yield f"[{colour}]{what}[/]  {algorithm}: {len(names)}  [dim]{escape(told)}[/]"
 
 
-def _lists_of(name: str, algorithm: Algorithm, config: Path | None) -> Mapping[Algorithm, HashList]:
-    """The lists of a file or of a feed's version."""
+def _lists_of(
+    name: str, algorithm: Algorithm, config: Path | None
+) -> tuple[str, Mapping[Algorithm, HashList]]:
+    """The digest and the lists of a file or of a feed's version."""
     if Path(name).is_file():
         one = ListSettings(name="file", path=Path(name), algorithm=algorithm)
         parts = store.load(
             one.path, name=one.name, file_format=one.file_format, algorithm=algorithm
         )
-        return {algorithm: store.merged(parts)}
+        return parts[0].digest, {algorithm: store.merged(parts)}
     feed, _, version = name.partition("@")
     versions = open_versions(load_settings(config), feed)
     match version:
@@ -229,7 +236,7 @@ def _lists_of(name: str, algorithm: Algorithm, config: Path | None) -> Mapping[A
             digest = versions.find(version)
     if not digest:
         raise ConfigError(f"feed {feed!r}: {'no version waits' if version else 'has no version'}")
-    return versions.contents(versions.verify(digest)).lists
+    return digest, versions.contents(versions.verify(digest)).lists
 
 
 def lists_export(
