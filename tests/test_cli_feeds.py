@@ -351,11 +351,50 @@ def test_what_cannot_be_done_is_told(fetched: Path, arguments: tuple[str, ...], 
     assert (result.exit_code, told in plain(result.stderr)) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    ['source = "https://example.org/a.csv"\nsource_options = { hots = 1 }', 'source = "tat"'],
+)
+def test_a_feed_that_cannot_be_opened_keeps_no_other_from_being_fetched(
+    config: Path, wrong: str
+) -> None:
+    pytest.importorskip("httpcore2")
+    text = config.read_text()
+    config.write_text(text.replace("[[feeds]]", f'[[feeds]]\nname = "wrong"\n{wrong}\n[[feeds]]'))
+    result = run("lists", "fetch", "-c", config)
+    assert (result.exit_code, "not fetched  wrong" in plain(result.stderr)) == (1, True)
+    of_list, of_wrong, _ = json_lines(run("lists", "status", "--json", "-c", config))
+    assert of_list["entries"] == 2
+    assert of_wrong["error"]
+    assert of_wrong["polled_at"]
+
+
 def test_without_feeds_nothing_is_fetched(tmp_path: Path) -> None:
     config = tmp_path / "plain.toml"
     config.write_text('[[lists]]\nname = "a"\npath = "a.csv"\n')
     result = run("lists", "fetch", "-c", config)
     assert (result.exit_code, "no feed is configured" in plain(result.stderr)) == (2, True)
+
+
+def test_an_error_that_nobody_foresaw_ends_no_watch(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(config.read_text().replace("partner.csv", 'partner.csv"\npoll = "1h'))
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    def failing(*_: object) -> None:
+        raise LookupError("a secret")
+
+    monkeypatch.setattr("initgate.cli.feeds.time.sleep", wait)
+    monkeypatch.setattr("initgate.feeds._update", failing)
+    result = run("lists", "fetch", "--watch", "-c", config)
+    assert plain(result.stderr).count("not fetched  partner: an error that was not foreseen") == 3
+    assert "a secret" not in result.stderr
 
 
 def test_a_watched_feed_is_fetched_again_and_again_about_as_often_as_it_says(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from initgate.errors import ListRejected, SourceUnavailable
 from initgate.feeds import Rails, accept, pin, roll_back
 from initgate.model import Algorithm
 from initgate.sources import Batch
-from initgate.trust import Pinned
+from initgate.store.versions import Versions
+from initgate.trust import Pinned, Vouched
 
 STRICT = Rails()
 
@@ -234,6 +237,101 @@ def test_batches_that_change_another_version_are_fetched_anew(fed: Fed) -> None:
     assert fed.held() == {"a", "b", "c", "d"}
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (PermissionError(13, "Permission denied", "/store/x"), "/store/x: Permission denied"),
+        (KeyError("a secret"), "not foreseen: KeyError in test_feeds.py, line [0-9]+; please"),
+    ],
+)
+def test_whatever_ends_a_fetch_is_written_down(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    fed.brings(("a",))
+    fed.fetch()
+    fed.brings(("b",))
+
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Versions, "write", failing)
+    with pytest.raises((OSError, KeyError)):
+        fed.fetch()
+    state = fed.versions.state()
+    assert re.search(told, state.error)
+    assert "secret" not in state.error
+    assert (state.polled_at, fed.held()) == (fed.clock.now, {"a"})
+
+
+# ── When somebody vouched ─────────────────────────────────────────────────────────────────────
+
+DAY = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class Dated:
+    """Vouches for everything, each time a day later, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.at, self.newest = DAY, list[datetime | None]()
+
+    def verify(self, *_: object, newest: datetime | None = None, **__: object) -> Vouched:
+        self.newest.append(newest)
+        self.at += timedelta(days=1)
+        return Vouched("somebody", self.at)
+
+    def suffices(self, evidence: frozenset[str]) -> bool:
+        del evidence
+        return True
+
+
+@pytest.fixture
+def dated(fed: Fed) -> Dated:
+    """Whoever vouches for a feed of which two versions were served."""
+    fed.trust = dated = Dated()
+    fed.source.is_whole = True
+    for one in "ab":
+        fed.source.batches = [(one,)]
+        fed.settings = {"rule": one}  # so that all is fetched
+        fed.fetch()
+    return dated
+
+
+@pytest.mark.parametrize("is_rolled_back", [False, True])
+def test_the_time_at_which_somebody_vouched_outlives_the_state(
+    fed: Fed, dated: Dated, is_rolled_back: bool
+) -> None:
+    if is_rolled_back:
+        roll_back(fed.versions)
+    (fed.folder / "state.json").unlink()
+    fed.fetch()
+    assert dated.newest[-1] == dated.at - timedelta(days=1)
+
+
+def test_the_time_at_which_somebody_vouched_is_swapped_in_with_the_version(
+    fed: Fed, dated: Dated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    fed.source.batches, fed.settings = [("c",)], {"rule": "c"}
+    with monkeypatch.context() as patched:
+        patched.setattr(Versions, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fed.fetch()
+    assert fed.held() == {"c"}
+    fed.fetch()
+    assert dated.newest[-1] == dated.at - timedelta(days=1)
+
+
+def test_what_waits_does_not_keep_out_what_was_vouched_for_before(fed: Fed, dated: Dated) -> None:
+    fed.settings = {"rule": "c", "rails": STRICT}
+    fed.source.batches = [("-a",)]
+    assert fed.fetch().waits
+    fed.fetch()
+    assert dated.newest[-1] == dated.at - timedelta(days=2)
+
+
 # ── Rails ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -264,11 +362,10 @@ def test_a_loss_in_one_algorithm_is_no_less_a_loss(fed: Fed) -> None:
     before, _ = fed.versions.whole()
     assert before is not None
     kept = fed.versions.contents(before)
-    md5 = kept.lists[Algorithm.PDQ]
-    many = type(kept)({**kept.lists, Algorithm.MD5: md5})
-    assert STRICT.objections(many, kept) == ["of 40 entries 20 are left, and max_shrink is 10%"]
-    few = type(kept)({Algorithm.PDQ: md5, Algorithm.SHA1: kept.lists[Algorithm.MD5]})
-    assert STRICT.objections(few, kept) == []
+    assert STRICT.objections({"pdq": 20, "md5": 2}, kept) == [
+        "of 2 md5 entries 0 are left, and max_shrink is 10%"
+    ]
+    assert STRICT.objections({"pdq": 20, "sha1": 0}, kept) == []
 
 
 def test_a_version_that_waits_makes_no_list_younger(fed: Fed) -> None:
@@ -432,6 +529,23 @@ def test_a_damaged_version_that_waits_is_not_accepted(fed: Fed) -> None:
     with pytest.raises(ListRejected, match="not what was written"):
         accept(fed.versions, fed.versions.state().waiting)
     assert len(fed.held()) == 20
+
+
+@pytest.mark.parametrize("key", [None, bytes(32)])
+def test_an_update_is_compared_with_what_cannot_be_opened_any_more(
+    fed: Fed, key: bytes | None
+) -> None:
+    if key is not None:
+        pytest.importorskip("cryptography")
+    fed.settings, fed.source.is_whole = {"rails": STRICT}, True
+    fed.brings(tuple(f"e{n}" for n in range(20)))
+    digest = fed.fetch().about.digest
+    if key is None:
+        fed.versions.file(digest, Algorithm.PDQ).write_bytes(b"")
+    else:
+        fed.key = key  # what is there is not encrypted
+    fed.source.batches = [("e0",)]
+    assert fed.fetch().waits == "of 20 entries 1 are left, and max_shrink is 10%"
 
 
 def test_a_damaged_state_is_named_with_the_way_out(fed: Fed) -> None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from initgate import sealed
-from initgate.errors import ConfigError, ListRejected, SourceUnavailable
+from initgate.errors import InitgateError, ListRejected
 from initgate.lists.feed import Record, Tally, tolerant
 from initgate.lists.formats import Reader
 from initgate.lists.merge import Contents, merge
@@ -46,11 +47,11 @@ class Rails:
     allow_empty: bool = False
     canary: bytes | None = None
 
-    def objections(self, before: Contents, after: Contents) -> list[str]:
+    def objections(self, before: Mapping[str, int], after: Contents) -> list[str]:
         """Why an update must wait.
 
         Args:
-            before: What is served; of no entry before the first version.
+            before: How many entries were served last, by algorithm; none before the first version.
             after: The update.
         """
         found: list[str] = []
@@ -59,10 +60,10 @@ class Rails:
         if self.canary is not None and not _holds(after, self.canary):
             found.append(f"its canary {self.canary.hex()} is missing")
         numbers = {
-            f"{one} ": (len(before.lists[one]), len(after.lists.get(one, ())))
-            for one in before.lists
+            f"{one} ": (old, len(after.lists.get(Algorithm(one), ())))
+            for one, old in before.items()
         }
-        for kind, (old, new) in {"": (len(before), len(after)), **numbers}.items():
+        for kind, (old, new) in {"": (sum(before.values()), len(after)), **numbers}.items():
             if old - new > self.max_shrink * old:
                 found.append(
                     f"of {old} {kind}entries {new} are left, "
@@ -140,13 +141,41 @@ def fetch(feed: Feed, *, clock: Callable[[], datetime], tell: Tell = lambda *_: 
         incoming = _Incoming(versions.folder / "incoming", versions.key)
         try:
             found, state = _update(feed, state, incoming, begun, tell)
-        except (ConfigError, ListRejected, SourceUnavailable) as error:
-            versions.save(replace(state, error=str(error)))
+            versions.save(state)
+            incoming.clear()
+            versions.prune(state, keep=feed.keep)
+        except Exception as error:
+            with suppress(OSError):  # where the disk is full, that cannot be written down either
+                versions.save(replace(state, error=told(error)))
             raise
-        versions.save(state)
-        incoming.clear()
-        versions.prune(state, keep=feed.keep)
     return found
+
+
+def note(versions: Versions, error: Exception, *, clock: Callable[[], datetime]) -> None:
+    """Writes down why a fetch could not begin.
+
+    Args:
+        versions: Of the feed.
+        error: What is wrong with its settings.
+        clock: The present, in UTC.
+
+    Raises:
+        ListRejected: What happened before is damaged.
+        SourceUnavailable: It cannot be written down.
+    """
+    with versions.locked():
+        versions.save(replace(versions.state(), polled_at=clock(), error=told(error)))
+
+
+def told(error: Exception) -> str:
+    """An error as it may be shown: of one that nobody foresaw, only what and where."""
+    if isinstance(error, InitgateError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    places = traceback.extract_tb(error.__traceback__)
+    where = f" in {Path(places[-1].filename).name}, line {places[-1].lineno}" if places else ""
+    return f"an error that was not foreseen: {type(error).__name__}{where}; please report it"
 
 
 def accept(versions: Versions, digest: str) -> About:
@@ -217,6 +246,7 @@ def _update(
 ) -> tuple[Fetched, State]:
     versions = feed.versions
     base, damaged = versions.whole()
+    last = versions.last_known()
     checkpoint: Checkpoint = {}
     evidence = frozenset(base.evidence if base else ())
     is_same = state.rule == feed.rule and (base is None or feed.trust.suffices(evidence))
@@ -235,11 +265,11 @@ def _update(
     if base is not None and has_all and is_same and not batches:
         return Fetched(base), replace(state, succeeded_at=begun, waiting="", why="")
 
-    before = versions.contents(base) if base else Contents()
-    # What was taken under another rule is compared with, and nothing of it is kept.
-    kept = (before, evidence) if is_same else (Contents(), frozenset[str]())
+    # Nothing is kept of what was taken under another rule.
+    before = versions.contents(base) if base and is_same else Contents()
+    vouched = Vouched("", versions.vouched_at(state), evidence if is_same else frozenset())
     try:
-        made = _merged(feed, *kept, batches, state, begun, tell)
+        made = _merged(feed, before, vouched, batches, begun, tell)
     except ListRejected:  # what the source itself rejected leaves the batches before it as good
         incoming.clear()
         raise
@@ -250,7 +280,7 @@ def _update(
         repeated=made.repeated,
         source=feed.told[0],
         file_format=feed.told[1],
-        signer=made.vouched.by or (base.signer if base else ""),
+        signer=made.vouched.by or (base.signer if base and is_same else ""),
         vouched_at=made.vouched.at,
         evidence=tuple(sorted(made.vouched.evidence)),
         checkpoint=dict(incoming.checkpoint),
@@ -260,7 +290,7 @@ def _update(
     is_new = about.digest != versions.current()
     if is_new:
         reasons = ["the feed is pinned"] if state.pinned else []
-        if waits := "; ".join([*reasons, *feed.rails.objections(before, made.contents)]):
+        if waits := "; ".join([*reasons, *feed.rails.objections(last, made.contents)]):
             state = replace(state, waiting=about.digest, why=waits)
             return Fetched(about, waits=waits, mended=damaged), state
         state = versions.serve(about.digest, state)
@@ -290,13 +320,12 @@ class _Merged:
 def _merged(  # noqa: PLR0917  # one caller
     feed: Feed,
     contents: Contents,
-    evidence: frozenset[str],
+    vouched: Vouched,
     batches: Sequence[_Spooled],
-    state: State,
     begun: datetime,
     tell: Tell,
 ) -> _Merged:
-    tally, repeated, vouched = Tally(), 0, Vouched("", state.vouched_at, evidence)
+    tally, repeated = Tally(), 0
     for batch in batches:
         with ExitStack() as stack:
             files = [stack.enter_context(page.open("rb")) for page in batch.pages]

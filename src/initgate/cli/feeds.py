@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,7 @@ from initgate.errors import ConfigError
 from initgate.lists import TEXTS, Format, dump
 from initgate.lists.diff import Diff, diff
 from initgate.model import Algorithm, HashList
+from initgate.store.versions import Versions
 from initgate.wiring import load_list, now, open_feed, open_versions
 
 _JITTER = (0.9, 1.1)  # so that not all gates of the world ask at the full hour
@@ -57,11 +59,15 @@ def lists_fetch(
     settings = load_settings(config)
     if not settings.feeds:
         raise ConfigError("no feed is configured: add a [[feeds]] table with name and source")
-    chosen = names or [one.name for one in settings.feeds]
-    opened = {name: open_feed(settings, name, warn=_warn) for name in chosen}
-    outcomes = [_fetch(name, feed, as_json=as_json) for name, feed in opened.items()]
+    known = [one.name for one in settings.feeds]
+    if unknown := [name for name in names or () if name not in known]:
+        raise ConfigError(
+            f"no feed {unknown[0]!r} is configured; there are: {', '.join(known)}",
+        )
+    chosen = dict.fromkeys(names or known)
+    outcomes = [_fetch(name, settings, as_json=as_json) for name in chosen]
     if watch:
-        _watch(opened, settings, as_json=as_json)
+        _watch(chosen, settings, as_json=as_json)
     if not all(outcomes):
         raise typer.Exit(OTHER)
 
@@ -70,17 +76,17 @@ def _warn(what: str) -> None:
     ERR.print(f"[yellow]warning[/]  {escape(what)}")
 
 
-def _fetch(name: str, feed: feeds.Feed, *, as_json: bool) -> bool:
-    """Whether it is up to date now."""
+def _fetch(name: str, settings: Settings, *, as_json: bool) -> bool:
+    """Whether it is up to date now. Whatever is wrong with one feed stops no other."""
     with ERR.status(f"Fetching {name}") as status:
 
         def tell(what: str, number: int) -> None:
             status.update(f"Fetching {name}: {what}" + (f" {number:,}" if number else ""))
 
         try:
-            found = feeds.fetch(feed, clock=now, tell=tell)
-        except CONFIGURATION as error:
-            found, problem = None, str(error)
+            found = feeds.fetch(_open(name, settings), clock=now, tell=tell)
+        except Exception as error:  # noqa: BLE001  # it is told, here and in the feed's state
+            found, problem = None, feeds.told(error)
         else:
             problem = ""
     if as_json:
@@ -114,16 +120,25 @@ def _fetch(name: str, feed: feeds.Feed, *, as_json: bool) -> bool:
     return bool(found and not found.waits)
 
 
-def _watch(opened: Mapping[str, feeds.Feed], settings: Settings, *, as_json: bool) -> None:
+def _open(name: str, settings: Settings) -> feeds.Feed:
+    try:
+        return open_feed(settings, name, warn=_warn)
+    except Exception as error:
+        with suppress(*CONFIGURATION):
+            feeds.note(Versions(settings.store.path / name), error, clock=now)
+        raise
+
+
+def _watch(chosen: Iterable[str], settings: Settings, *, as_json: bool) -> None:
     """Fetches each feed again and again; returns only if none is to be polled."""
     every = {one.name: one.poll.total_seconds() for one in settings.feeds if one.poll}
-    due = {name: time.monotonic() + _varied(every[name]) for name in opened if name in every}
+    due = {name: time.monotonic() + _varied(every[name]) for name in chosen if name in every}
     if not due:
         raise ConfigError("--watch: no feed says poll = …")
     while True:
         name = min(due, key=due.__getitem__)
         time.sleep(max(0.0, due[name] - time.monotonic()))
-        _fetch(name, opened[name], as_json=as_json)
+        _fetch(name, settings, as_json=as_json)
         due[name] = time.monotonic() + _varied(every[name])
 
 

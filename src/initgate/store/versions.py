@@ -19,8 +19,8 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -248,6 +248,32 @@ class Versions:
             except ListRejected as error:
                 problems.append(str(error))
         return None, "; ".join(problems)
+
+    def last_known(self) -> Mapping[str, int]:
+        """How many entries were served last, by algorithm, as far as that can be read.
+
+        What an update loses is told by numbers, which may be there when the lists are damaged or
+        sealed with another key.
+        """
+        for about in self._abouts([self.current(), *self._served()]):
+            return about.entries
+        return {}
+
+    def vouched_at(self, state: State) -> datetime | None:
+        """The latest time at which somebody vouched for what was served.
+
+        The versions tell it as well: each is swapped in with its own, while the state may be lost,
+        or be written too late.
+        """
+        current = self.current()
+        served = [one for one in self.digests() if one == current or one != state.waiting]
+        told = [state.vouched_at, *(about.vouched_at for about in self._abouts(served))]
+        return max(filter(None, told), default=None)
+
+    def _abouts(self, digests: Iterable[str]) -> Iterator[About]:
+        for digest in filter(None, digests):
+            with suppress(ListRejected, SourceUnavailable):
+                yield self.about(digest)
 
     def file(self, digest: str, algorithm: Algorithm) -> Path:
         """The file of a list in a version."""
