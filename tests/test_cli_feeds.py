@@ -199,9 +199,11 @@ def test_a_feed_is_rolled_back_and_unpinned(fetched: Path, replaced: Callable[..
     replaced(entry("a"), entry("b"), entry("c"))
     run("lists", "fetch", "-c", fetched)
     second = status(fetched)[1]["digest"]
-    assert run("lists", "rollback", "partner", "-c", fetched).exit_code == 0
+    result = run("lists", "rollback", "partner", "-c", fetched)
+    assert plain(result.stdout) == f"done  partner: served {first}, pinned\n"
     assert (status(fetched)[1]["digest"], status(fetched)[1]["pinned"]) == (first, True)
-    run("lists", "pin", "partner", "--undo", "-c", fetched)
+    result = run("lists", "pin", "partner", "--undo", "-c", fetched)
+    assert plain(result.stdout) == f"done  partner: served {first}, not pinned\n"
     assert run("lists", "rollback", "partner", "--to", second[:8], "-c", fetched).exit_code == 0
     assert status(fetched)[1]["digest"] == second
     text = plain(run("lists", "diff", f"partner@{first[:9]}", "partner", "-c", fetched).stdout)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from feeding import Fed, Scripted, code
 
-from initgate.errors import ListRejected, SourceUnavailable
+from initgate.errors import ConfigError, ListRejected, SourceUnavailable
 from initgate.feeds import Rails, accept, pin, roll_back
+from initgate.lists.feed import Record, needs
 from initgate.model import Algorithm
 from initgate.sources import Batch
 from initgate.store.versions import Versions
@@ -264,6 +266,23 @@ def test_whatever_ends_a_fetch_is_written_down(
     assert (state.polled_at, fed.held()) == (fed.clock.now, {"a"})
 
 
+def test_batches_that_nothing_here_can_read_yet_are_kept(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed.brings(("a",))
+
+    def missing(*_: object, source: str) -> Iterator[Record]:
+        raise needs("lxml", source)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("feeding.read", missing)
+        with pytest.raises(ConfigError, match="needs lxml"):
+            fed.fetch()
+    fed.fetch()
+    assert fed.source.asked == [{}, {"at": 1}]
+    assert fed.held() == {"a"}
+
+
 # ── When somebody vouched ─────────────────────────────────────────────────────────────────────
 
 DAY = datetime(2030, 1, 1, tzinfo=UTC)
@@ -449,6 +468,20 @@ def test_a_feed_is_rolled_back_to_a_version_by_its_first_digits(fed: Fed) -> Non
     assert fed.held() == {"a"}
     with pytest.raises(ListRejected, match=f"no version 'x'; there are: .*{digests[1][:12]}"):
         roll_back(fed.versions, "x")
+
+
+def test_a_version_that_is_rolled_back_to_is_as_old_as_what_took_its_place(fed: Fed) -> None:
+    abouts = []
+    for name in "abc":
+        fed.brings((name,))
+        abouts.append(fed.fetch().about)
+        fed.fetch()  # no news
+    roll_back(fed.versions)
+    assert fed.versions.state().succeeded_at == abouts[2].made_at
+    roll_back(fed.versions, abouts[0].digest)
+    assert fed.versions.state().succeeded_at == abouts[1].made_at
+    roll_back(fed.versions, abouts[1].digest)
+    assert fed.versions.state().succeeded_at == abouts[1].made_at  # nobody knows better
 
 
 def test_a_version_that_was_left_is_not_fallen_back_to(fed: Fed) -> None:

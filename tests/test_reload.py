@@ -601,6 +601,24 @@ def test_a_gate_never_starts_with_a_damaged_version_and_says_which_it_took(
     assert within_time(lambda: refuses(gate, B))
 
 
+def test_a_version_that_is_removed_while_a_gate_opens_it_gives_way_to_the_next(
+    feed: Callable[..., Path], file: Path, log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = feed()
+    config.write_text(config.read_text().replace("max_shrink", "keep = 1\nmax_shrink"))
+    load_made = store.load_made
+
+    def late(path: Path, **more: Any) -> Any:
+        monkeypatch.undo()
+        replace_by(file, csv_of(B))
+        fetch_again(config)
+        assert not path.exists()
+        return load_made(path, **more)
+
+    monkeypatch.setattr(store, "load_made", late)
+    assert refuses(load_gate(config, log=log), B)
+
+
 def test_no_gate_starts_with_a_version_for_which_nobody_vouched_who_must(
     feed: Callable[..., Path], file: Path, log: Any
 ) -> None:

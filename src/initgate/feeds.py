@@ -220,7 +220,10 @@ def roll_back(versions: Versions, to: str = "") -> About:
         if not to and not earlier:
             raise ListRejected("no version was served before", source=f"feed {versions.name!r}")
         about = versions.verify(versions.find(to) if to else earlier[0])
-        state = versions.serve(about.digest, state)
+        # It was all there was until another one was made, and grows old from then on.
+        later = [one for one in versions.made_at(state.served) if one > about.made_at]
+        known = min(filter(None, (state.succeeded_at, *later)), default=None)
+        state = replace(versions.serve(about.digest, state), succeeded_at=known)
         # The one that is left is no good one to fall back to.
         served = tuple(one for one in state.served if one in {about.digest, *earlier})
         versions.save(replace(state, served=served, pinned=about.digest))

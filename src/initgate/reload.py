@@ -85,6 +85,16 @@ class Source:
             ListRejected: The list or a change is malformed, or more entries are at fault.
             SourceUnavailable: A file cannot be read, or changed meanwhile.
         """
+        while True:
+            swapped = self.feed.stamp() if self.feed else None
+            try:
+                return self._load()
+            except (ListRejected, SourceUnavailable):
+                if self.feed is None or self.feed.stamp() == swapped:
+                    raise
+                # Another version is served by now, and the one that was opened may be removed.
+
+    def _load(self) -> tuple[Parts, Stamps]:
         stamps = store.stamps(self.path)
         more = store.read_changes(self.path)
         made = self._made(stamps)

@@ -273,5 +273,8 @@ def _tell(name: str, what: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         print_json({"name": name, **what})
         return
-    told = ", ".join(f"{key} {value}" for key, value in what.items())
+    told = ", ".join(
+        f"{key} {value}" if not isinstance(value, bool) else key if value else f"not {key}"
+        for key, value in what.items()
+    )
     OUT.print(f"[green]done[/]  {name}: {escape(printable(told))}")

@@ -270,6 +270,10 @@ class Versions:
         told = [state.vouched_at, *(about.vouched_at for about in self._abouts(served))]
         return max(filter(None, told), default=None)
 
+    def made_at(self, digests: Iterable[str]) -> list[datetime]:
+        """When versions were made, as far as that can be read."""
+        return [about.made_at for about in self._abouts(digests)]
+
     def _abouts(self, digests: Iterable[str]) -> Iterator[About]:
         for digest in filter(None, digests):
             with suppress(ListRejected, SourceUnavailable):
