@@ -913,7 +913,8 @@ def test_a_snapshot_keeps_what_its_source_sets_to_flag(
 
 def test_the_version_that_was_accepted_is_told(faulty: Path) -> None:
     assert status(faulty)["mine"]["accepted"] is None
-    assert run("lists", "accept", "mine", "-c", faulty).exit_code == 0
+    digest = status(faulty)["mine"]["digest"][:12]
+    assert run("lists", "accept", "mine", digest, "-c", faulty).exit_code == 0
     told = status(faulty)["mine"]
     assert told["accepted"] == told["digest"]
 

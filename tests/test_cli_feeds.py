@@ -129,14 +129,62 @@ def test_a_version_that_waits_is_looked_at_and_accepted(
     result = run("lists", "fetch", "-c", fetched)
     assert result.exit_code == 1
     assert "of 2 entries 1 are left" in plain(result.stderr)
-    assert "initgate lists accept partner" in plain(result.stderr)
+    digest = status(fetched)[1]["waiting"]
+    assert f"initgate lists accept partner {digest[:12]}" in plain(result.stderr)
+    text = plain(run("lists", "diff", "partner", "-c", fetched).stderr)
+    assert text == f"To let it in: initgate lists accept partner {digest[:12]}\n"
     (found,) = json_lines(run("lists", "diff", "partner", "--json", "-c", fetched))
     assert (found["removed"], found["changed"], found["added"]) == (["b"], ["a"], [])
+    assert found["digest"] == digest
     of_list, of_feed = status(fetched)
     assert (of_list["entries"], bool(of_feed["waiting"])) == (2, True)
     assert "waiting" in plain(run("lists", "status", "-c", fetched).stderr)
-    assert run("lists", "accept", "known", "-c", fetched).exit_code == 0
+    assert run("lists", "accept", "partner", digest[:12], "-c", fetched).exit_code == 0
     assert status(fetched)[0]["entries"] == 1
+
+
+@pytest.fixture
+def waiting(fetched: Path, replaced: Callable[..., None]) -> str:
+    """The version that waits in the feed of a configuration."""
+    replaced(entry("a"))
+    run("lists", "fetch", "-c", fetched)
+    digest: str = status(fetched)[1]["waiting"]
+    return digest
+
+
+@pytest.mark.parametrize("digits", [0, 11])
+def test_a_version_is_accepted_by_its_digest_only(fetched: Path, waiting: str, digits: int) -> None:
+    for named in ((), (waiting[:digits],), ("0" * 12,)):
+        result = run("lists", "accept", "partner", *named, "-c", fetched)
+        assert (result.exit_code, "accept" in plain(result.stderr)) == (2, True)
+    assert status(fetched)[1]["waiting"] == waiting
+
+
+def test_whoever_accepts_a_list_accepts_nothing_that_waits_in_its_feed(
+    fetched: Path, waiting: str
+) -> None:
+    assert run("lists", "accept", "known", waiting[:12], "-c", fetched).exit_code == 2
+    served = status(fetched)[0]["digest"]
+    assert run("lists", "accept", "known", served[:12], "-c", fetched).exit_code == 0
+    of_list, of_feed = status(fetched)
+    assert (of_list["accepted"], of_feed["waiting"]) == (served, waiting)
+
+
+@pytest.mark.parametrize(("answer", "entries"), [("y", 1), ("n", 2)])
+def test_at_a_terminal_somebody_is_asked(
+    fetched: Path, waiting: str, monkeypatch: pytest.MonkeyPatch, answer: str, entries: int
+) -> None:
+    asked = list[str]()
+
+    def confirm(question: str, **_: object) -> bool:
+        asked.append(question)
+        return answer == "y"
+
+    monkeypatch.setattr("initgate.cli.accept.typer.confirm", confirm)
+    monkeypatch.setattr("initgate.cli.accept._is_terminal", lambda: True)
+    result = run("lists", "accept", "partner", "-c", fetched)
+    assert f"version {waiting[:12]} of the feed, which waits: of 2" in plain(result.stderr)
+    assert (len(asked), status(fetched)[0]["entries"]) == (1, entries)
 
 
 def test_nothing_is_accepted_where_nothing_waits(fetched: Path) -> None:
@@ -151,9 +199,11 @@ def test_a_feed_is_rolled_back_and_unpinned(fetched: Path, replaced: Callable[..
     replaced(entry("a"), entry("b"), entry("c"))
     run("lists", "fetch", "-c", fetched)
     second = status(fetched)[1]["digest"]
-    assert run("lists", "rollback", "partner", "-c", fetched).exit_code == 0
+    result = run("lists", "rollback", "partner", "-c", fetched)
+    assert plain(result.stdout) == f"done  partner: served {first}, pinned\n"
     assert (status(fetched)[1]["digest"], status(fetched)[1]["pinned"]) == (first, True)
-    run("lists", "pin", "partner", "--undo", "-c", fetched)
+    result = run("lists", "pin", "partner", "--undo", "-c", fetched)
+    assert plain(result.stdout) == f"done  partner: served {first}, not pinned\n"
     assert run("lists", "rollback", "partner", "--to", second[:8], "-c", fetched).exit_code == 0
     assert status(fetched)[1]["digest"] == second
     text = plain(run("lists", "diff", f"partner@{first[:9]}", "partner", "-c", fetched).stdout)
@@ -261,6 +311,8 @@ def test_the_doctor_tells_that_what_is_served_is_from_before_a_change(config: Pa
     config.write_text(config.read_text().replace(source, f'{source}\nsha256 = "{digest}"'))
     state, told = _doctor(config)["feed partner"]
     assert (state, "from before: initgate lists fetch partner" in told) == ("warning", True)
+    result = run("lists", "status", "-c", config)
+    assert (result.exit_code, "lists fetch partner" in plain(result.stderr)) == (2, True)
     run("lists", "fetch", "-c", config)
     assert _doctor(config)["feed partner"][0] == "ok"
 
@@ -301,11 +353,50 @@ def test_what_cannot_be_done_is_told(fetched: Path, arguments: tuple[str, ...], 
     assert (result.exit_code, told in plain(result.stderr)) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    ['source = "https://example.org/a.csv"\nsource_options = { hots = 1 }', 'source = "tat"'],
+)
+def test_a_feed_that_cannot_be_opened_keeps_no_other_from_being_fetched(
+    config: Path, wrong: str
+) -> None:
+    pytest.importorskip("httpcore2")
+    text = config.read_text()
+    config.write_text(text.replace("[[feeds]]", f'[[feeds]]\nname = "wrong"\n{wrong}\n[[feeds]]'))
+    result = run("lists", "fetch", "-c", config)
+    assert (result.exit_code, "not fetched  wrong" in plain(result.stderr)) == (1, True)
+    of_list, of_wrong, _ = json_lines(run("lists", "status", "--json", "-c", config))
+    assert of_list["entries"] == 2
+    assert of_wrong["error"]
+    assert of_wrong["polled_at"]
+
+
 def test_without_feeds_nothing_is_fetched(tmp_path: Path) -> None:
     config = tmp_path / "plain.toml"
     config.write_text('[[lists]]\nname = "a"\npath = "a.csv"\n')
     result = run("lists", "fetch", "-c", config)
     assert (result.exit_code, "no feed is configured" in plain(result.stderr)) == (2, True)
+
+
+def test_an_error_that_nobody_foresaw_ends_no_watch(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(config.read_text().replace("partner.csv", 'partner.csv"\npoll = "1h'))
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    def failing(*_: object) -> None:
+        raise LookupError("a secret")
+
+    monkeypatch.setattr("initgate.cli.feeds.time.sleep", wait)
+    monkeypatch.setattr("initgate.feeds._update", failing)
+    result = run("lists", "fetch", "--watch", "-c", config)
+    assert plain(result.stderr).count("not fetched  partner: an error that was not foreseen") == 3
+    assert "a secret" not in result.stderr
 
 
 def test_a_watched_feed_is_fetched_again_and_again_about_as_often_as_it_says(

@@ -236,6 +236,21 @@ def test_a_secret_is_not_shown(write: Write) -> None:
     assert "hush" not in repr(settings) + settings.model_dump_json()
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        'credentials = ["hush"]\nsource = "tat"',
+        'source = ["https://me:hush@example.org/a.csv"]',
+        'source = "s3://b/a.csv"\nsource_options = "hush"',
+        'source = "a.csv"\npoll = [{ a = "hush" }]',
+    ],
+)
+def test_what_may_be_a_secret_is_not_shown_where_it_is_wrong(write: Write, wrong: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_settings(write(f'{ONE_LIST}[[feeds]]\nname = "f"\n{wrong}\n'))
+    assert "hush" not in str(raised.value)
+
+
 # ── What is wrong ─────────────────────────────────────────────────────────────────────────────
 
 WRONG = {

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from feeding import Fed, Scripted, code
 
-from initgate.errors import ListRejected, SourceUnavailable
+from initgate.errors import ConfigError, ListRejected, SourceUnavailable
 from initgate.feeds import Rails, accept, pin, roll_back
+from initgate.lists.feed import Record, needs
 from initgate.model import Algorithm
 from initgate.sources import Batch
-from initgate.trust import Pinned
+from initgate.store.versions import Versions
+from initgate.trust import Pinned, Vouched
 
 STRICT = Rails()
 
@@ -187,6 +192,27 @@ def test_another_rule_fetches_and_verifies_all_anew(fed: Fed) -> None:
     assert fed.source.asked[-1] == {"at": 1}
 
 
+def test_a_version_without_proof_is_fetched_and_verified_anew(fed: Fed) -> None:
+    fed.source.is_whole = True
+    fed.brings(("a",))
+    fed.fetch()
+    fed.trust = Pinned(hashlib.sha256(b"a").hexdigest())
+    fed.fetch()
+    assert fed.source.asked[-1] == {}
+    about, _ = fed.versions.whole()
+    assert about is not None
+    assert fed.trust.suffices(frozenset(about.evidence))
+
+
+def test_nothing_of_what_was_taken_under_another_rule_is_kept(fed: Fed) -> None:
+    fed.brings(("a", "b"))
+    fed.fetch()
+    fed.settings = {"rule": "another"}
+    fed.source.batches = [("c",)]
+    fed.fetch()
+    assert fed.held() == {"c"}
+
+
 def test_batches_that_cannot_be_read_are_fetched_again(fed: Fed) -> None:
     fed.brings(("a",), SourceUnavailable("cut off"))
     with pytest.raises(SourceUnavailable):
@@ -211,6 +237,118 @@ def test_batches_that_change_another_version_are_fetched_anew(fed: Fed) -> None:
     fed.fetch()
     assert fed.source.asked[-1] == {"at": 2}
     assert fed.held() == {"a", "b", "c", "d"}
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (PermissionError(13, "Permission denied", "/store/x"), "/store/x: Permission denied"),
+        (KeyError("a secret"), "not foreseen: KeyError in test_feeds.py, line [0-9]+; please"),
+    ],
+)
+def test_whatever_ends_a_fetch_is_written_down(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    fed.brings(("a",))
+    fed.fetch()
+    fed.brings(("b",))
+
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Versions, "write", failing)
+    with pytest.raises((OSError, KeyError)):
+        fed.fetch()
+    state = fed.versions.state()
+    assert re.search(told, state.error)
+    assert "secret" not in state.error
+    assert (state.polled_at, fed.held()) == (fed.clock.now, {"a"})
+
+
+def test_batches_that_nothing_here_can_read_yet_are_kept(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed.brings(("a",))
+
+    def missing(*_: object, source: str) -> Iterator[Record]:
+        raise needs("lxml", source)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("feeding.read", missing)
+        with pytest.raises(ConfigError, match="needs lxml"):
+            fed.fetch()
+    fed.fetch()
+    assert fed.source.asked == [{}, {"at": 1}]
+    assert fed.held() == {"a"}
+
+
+# ── When somebody vouched ─────────────────────────────────────────────────────────────────────
+
+DAY = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class Dated:
+    """Vouches for everything, each time a day later, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.at, self.newest = DAY, list[datetime | None]()
+
+    def verify(self, *_: object, newest: datetime | None = None, **__: object) -> Vouched:
+        self.newest.append(newest)
+        self.at += timedelta(days=1)
+        return Vouched("somebody", self.at)
+
+    def suffices(self, evidence: frozenset[str]) -> bool:
+        del evidence
+        return True
+
+
+@pytest.fixture
+def dated(fed: Fed) -> Dated:
+    """Whoever vouches for a feed of which two versions were served."""
+    fed.trust = dated = Dated()
+    fed.source.is_whole = True
+    for one in "ab":
+        fed.source.batches = [(one,)]
+        fed.settings = {"rule": one}  # so that all is fetched
+        fed.fetch()
+    return dated
+
+
+@pytest.mark.parametrize("is_rolled_back", [False, True])
+def test_the_time_at_which_somebody_vouched_outlives_the_state(
+    fed: Fed, dated: Dated, is_rolled_back: bool
+) -> None:
+    if is_rolled_back:
+        roll_back(fed.versions)
+    (fed.folder / "state.json").unlink()
+    fed.fetch()
+    assert dated.newest[-1] == dated.at - timedelta(days=1)
+
+
+def test_the_time_at_which_somebody_vouched_is_swapped_in_with_the_version(
+    fed: Fed, dated: Dated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    fed.source.batches, fed.settings = [("c",)], {"rule": "c"}
+    with monkeypatch.context() as patched:
+        patched.setattr(Versions, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fed.fetch()
+    assert fed.held() == {"c"}
+    fed.fetch()
+    assert dated.newest[-1] == dated.at - timedelta(days=1)
+
+
+def test_what_waits_does_not_keep_out_what_was_vouched_for_before(fed: Fed, dated: Dated) -> None:
+    fed.settings = {"rule": "c", "rails": STRICT}
+    fed.source.batches = [("-a",)]
+    assert fed.fetch().waits
+    fed.fetch()
+    assert dated.newest[-1] == dated.at - timedelta(days=2)
 
 
 # ── Rails ─────────────────────────────────────────────────────────────────────────────────────
@@ -243,11 +381,10 @@ def test_a_loss_in_one_algorithm_is_no_less_a_loss(fed: Fed) -> None:
     before, _ = fed.versions.whole()
     assert before is not None
     kept = fed.versions.contents(before)
-    md5 = kept.lists[Algorithm.PDQ]
-    many = type(kept)({**kept.lists, Algorithm.MD5: md5})
-    assert STRICT.objections(many, kept) == ["of 40 entries 20 are left, and max_shrink is 10%"]
-    few = type(kept)({Algorithm.PDQ: md5, Algorithm.SHA1: kept.lists[Algorithm.MD5]})
-    assert STRICT.objections(few, kept) == []
+    assert STRICT.objections({"pdq": 20, "md5": 2}, kept) == [
+        "of 2 md5 entries 0 are left, and max_shrink is 10%"
+    ]
+    assert STRICT.objections({"pdq": 20, "sha1": 0}, kept) == []
 
 
 def test_a_version_that_waits_makes_no_list_younger(fed: Fed) -> None:
@@ -259,7 +396,7 @@ def test_a_version_that_waits_makes_no_list_younger(fed: Fed) -> None:
 
 def test_what_waits_is_served_once_it_is_accepted(fed: Fed) -> None:
     shrinking(fed, 1)
-    accepted = accept(fed.versions)
+    accepted = accept(fed.versions, fed.versions.state().waiting)
     state = fed.versions.state()
     assert (fed.held(), state.waiting, state.why) == ({"e0"}, "", "")
     assert state.succeeded_at == accepted.made_at
@@ -277,8 +414,19 @@ def test_what_waited_is_dropped_if_the_source_takes_it_back(fed: Fed) -> None:
 def test_nothing_is_accepted_where_nothing_waits(fed: Fed) -> None:
     fed.brings(("a",))
     fed.fetch()
-    with pytest.raises(ListRejected, match="no version waits"):
-        accept(fed.versions)
+    with pytest.raises(ListRejected, match="does not wait any more, none does"):
+        accept(fed.versions, fed.versions.current())
+
+
+def test_a_version_that_took_the_place_of_the_one_looked_at_is_not_accepted(fed: Fed) -> None:
+    shrinking(fed, 1)
+    looked_at = fed.versions.state().waiting
+    fed.source.batches[-1] = ("other",)
+    fed.fetch()
+    waits = fed.versions.state().waiting
+    with pytest.raises(ListRejected, match=f"not wait any more, {waits[:12]} does; look at it"):
+        accept(fed.versions, looked_at)
+    assert len(fed.held()) == 20
 
 
 def test_an_empty_first_version_waits(fed: Fed) -> None:
@@ -320,6 +468,20 @@ def test_a_feed_is_rolled_back_to_a_version_by_its_first_digits(fed: Fed) -> Non
     assert fed.held() == {"a"}
     with pytest.raises(ListRejected, match=f"no version 'x'; there are: .*{digests[1][:12]}"):
         roll_back(fed.versions, "x")
+
+
+def test_a_version_that_is_rolled_back_to_is_as_old_as_what_took_its_place(fed: Fed) -> None:
+    abouts = []
+    for name in "abc":
+        fed.brings((name,))
+        abouts.append(fed.fetch().about)
+        fed.fetch()  # no news
+    roll_back(fed.versions)
+    assert fed.versions.state().succeeded_at == abouts[2].made_at
+    roll_back(fed.versions, abouts[0].digest)
+    assert fed.versions.state().succeeded_at == abouts[1].made_at
+    roll_back(fed.versions, abouts[1].digest)
+    assert fed.versions.state().succeeded_at == abouts[1].made_at  # nobody knows better
 
 
 def test_a_version_that_was_left_is_not_fallen_back_to(fed: Fed) -> None:
@@ -398,8 +560,25 @@ def test_a_damaged_version_that_waits_is_not_accepted(fed: Fed) -> None:
     path = fed.versions.file(fed.versions.state().waiting, Algorithm.PDQ)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ListRejected, match="not what was written"):
-        accept(fed.versions)
+        accept(fed.versions, fed.versions.state().waiting)
     assert len(fed.held()) == 20
+
+
+@pytest.mark.parametrize("key", [None, bytes(32)])
+def test_an_update_is_compared_with_what_cannot_be_opened_any_more(
+    fed: Fed, key: bytes | None
+) -> None:
+    if key is not None:
+        pytest.importorskip("cryptography")
+    fed.settings, fed.source.is_whole = {"rails": STRICT}, True
+    fed.brings(tuple(f"e{n}" for n in range(20)))
+    digest = fed.fetch().about.digest
+    if key is None:
+        fed.versions.file(digest, Algorithm.PDQ).write_bytes(b"")
+    else:
+        fed.key = key  # what is there is not encrypted
+    fed.source.batches = [("e0",)]
+    assert fed.fetch().waits == "of 20 entries 1 are left, and max_shrink is 10%"
 
 
 def test_a_damaged_state_is_named_with_the_way_out(fed: Fed) -> None:

@@ -162,6 +162,19 @@ def test_more_kinds_than_there_can_be_reject_a_batch() -> None:
         contents(Unmatched("kind 0", "b"), after=held)
 
 
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=2), st.sampled_from("abc"))))
+def test_rows_are_ordered_by_all_of_their_hash_and_by_identifier(
+    made: list[tuple[bytes, str]],
+) -> None:
+    """Hashes that begin alike, too."""
+    entries = [
+        ListEntry(Algorithm.SHA1, one.rjust(10, b"a").ljust(20, b"z"), name) for one, name in made
+    ]
+    held, _ = merge(Contents(), entries, is_whole=True)
+    rows = [(one.code, one.entry) for one in held.lists.get(Algorithm.SHA1, ())]
+    assert rows == sorted({(one.code, one.entry) for one in entries})
+
+
 def test_a_list_that_came_from_elsewhere_merges_too() -> None:
     made = HashList(
         name="",

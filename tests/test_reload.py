@@ -177,12 +177,13 @@ def test_an_update_with_many_more_faulty_entries_waits_until_it_is_accepted(
     assert within_time(lambda: any(one["event"] == "list rejected" for one in entries(log)))
     (told,) = [one for one in entries(log) if one["event"] == "list rejected"]
     assert "50.0% of its entries" in told["detail"]
-    assert "initgate lists accept known" in told["detail"]
+    digest = hashlib.sha256(update).hexdigest()
+    assert f"initgate lists accept known {digest[:12]}" in told["detail"]
     store.change(file, [addition(scene(3), "c")])  # the list that is searched goes on with changes
     assert within_time(lambda: refuses(gate, scene(3)))
     assert refuses(gate, A)
     assert not refuses(gate, B)
-    store.accept(file, hashlib.sha256(update).hexdigest())
+    store.accept(file, digest)
     assert within_time(lambda: refuses(gate, B))
     assert not refuses(gate, A)
     assert refuses(gate, scene(3))
@@ -598,6 +599,55 @@ def test_a_gate_never_starts_with_a_damaged_version_and_says_which_it_took(
     assert "which was served before, is searched instead" in told["detail"]
     fetch_again(config)
     assert within_time(lambda: refuses(gate, B))
+
+
+def test_a_version_that_is_removed_while_a_gate_opens_it_gives_way_to_the_next(
+    feed: Callable[..., Path], file: Path, log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = feed()
+    config.write_text(config.read_text().replace("max_shrink", "keep = 1\nmax_shrink"))
+    load_made = store.load_made
+
+    def late(path: Path, **more: Any) -> Any:
+        monkeypatch.undo()
+        replace_by(file, csv_of(B))
+        fetch_again(config)
+        assert not path.exists()
+        return load_made(path, **more)
+
+    monkeypatch.setattr(store, "load_made", late)
+    assert refuses(load_gate(config, log=log), B)
+
+
+def test_no_gate_starts_with_a_version_for_which_nobody_vouched_who_must(
+    feed: Callable[..., Path], file: Path, log: Any
+) -> None:
+    config = feed()
+    plain, source = config.read_text(), f'source = "{file}"'
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    config.write_text(plain.replace(source, f'{source}\nsha256 = "{digest}"'))
+    with pytest.raises(ListRejected, match=r"ask for vouched for version.*initgate lists fetch f"):
+        load_gate(config, log=log)
+    fetch_again(config)
+    assert refuses(load_gate(config, log=log), A)
+    config.write_text(plain)  # what is asked for no more does no harm
+    assert refuses(load_gate(config, log=log), A)
+
+
+def test_a_version_for_which_nobody_vouched_who_must_does_not_take_the_place_of_a_good_one(
+    feed: Callable[..., Path], file: Path, log: Any
+) -> None:
+    config = feed()
+    plain, source = config.read_text(), f'source = "{file}"'
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    config.write_text(plain.replace(source, f'{source}\nsha256 = "{digest}"'))
+    fetch_again(config)
+    gate = load_gate(config, log=log)
+    config.write_text(plain)
+    replace_by(file, csv_of(B))
+    fetch_again(config)
+    assert within_time(lambda: any("vouched" in one.get("detail", "") for one in entries(log)))
+    assert refuses(gate, A)
 
 
 def test_a_damaged_version_does_not_take_the_place_of_a_good_one_in_a_running_gate(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -147,6 +150,39 @@ def test_a_server_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("initgate.sources.folders._RETRIES", 0)
     with pytest.raises(OSError, match="127"):
         list(open_folder("http://127.0.0.1:1/lists").read("found"))
+
+
+def test_a_server_that_sends_headers_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("urllib3")
+    monkeypatch.setattr("initgate.sources.folders._RETRIES", 0)
+    monkeypatch.setattr("initgate.sources.folders._HEAD_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def trickle() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                while True:
+                    connection.sendall(b"x")
+                    time.sleep(0.01)
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        with pytest.raises(OSError, match="its headers did not come within"):
+            list(open_folder(f"http://127.0.0.1:{listening.getsockname()[1]}/lists").read("found"))
+        thread.join()
+
+
+def test_no_password_in_an_address_is_shown(served: tuple[str, list[str]]) -> None:
+    url = served[0].replace("//", "//user:sesame@")
+    for name in ("404", "401", "cut"):
+        with pytest.raises(OSError, match="127") as raised:
+            list(open_folder(url).read(name))
+        assert "sesame" not in str(raised.value)
+    for open_one in (open_folder, open_writable):
+        with pytest.raises(ConfigError) as refused:
+            open_one(f"http://user:sesame@example.org:{'1' * 9}/lists")
+        assert "sesame" not in str(refused.value)
 
 
 def test_lists_do_not_travel_in_the_clear() -> None:

@@ -267,6 +267,29 @@ def test_a_signature_lies_beside_a_file(source: FsspecSource, store: Path, tmp_p
     assert batch.signature == b"signed"
 
 
+def test_a_signature_that_is_missing_is_not_the_sources_to_judge(
+    source: FsspecSource, tmp_path: Path
+) -> None:
+    ((batch, _),) = fetched(FsspecSource(source.address, tmp_path, signature_suffix=".sig"))
+    assert batch.signature is None
+
+
+def test_where_a_store_tells_sizes_alone_the_content_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sizes(self: MemoryFileSystem, path: str, **_: object) -> dict[str, object]:
+        return {"name": path, "size": self.store[path].size, "type": "file"}
+
+    monkeypatch.setattr(MemoryFileSystem, "info", sizes)
+    system, source = fsspec.filesystem("memory"), FsspecSource("memory://lists/s.csv", tmp_path)
+    system.pipe("/lists/s.csv", b"one")
+    ((batch, _),) = fetched(source)
+    assert fetched(source, batch.checkpoint) == []
+    system.pipe("/lists/s.csv", b"two")
+    ((_, data),) = fetched(source, batch.checkpoint)
+    assert data == b"two"
+
+
 def test_a_file_that_is_missing_is_named(source: FsspecSource, store: Path) -> None:
     (store / "list.csv").unlink()
     with pytest.raises(SourceUnavailable, match=r"list\.csv: no such file"):
@@ -307,7 +330,7 @@ def test_whatever_a_store_raises_names_the_source_and_shows_no_more(
     def fails(*_: object) -> object:
         raise RuntimeError("key s3cr3t")
 
-    monkeypatch.setattr(MemoryFileSystem, "checksum", fails)
+    monkeypatch.setattr(MemoryFileSystem, "info", fails)
     with pytest.raises(SourceUnavailable, match=r"a\.csv: it cannot be read \(RuntimeError\)") as e:
         fetched(FsspecSource("memory://lists/a.csv", tmp_path))
     assert "s3cr3t" not in str(e.value)

@@ -8,6 +8,7 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,8 +65,9 @@ def _verify(
     signature: bytes | None = None,
     *,
     newest: datetime | None = None,
+    now: datetime | None = None,
 ) -> Vouched:
-    return trust.verify([io.BytesIO(content)], signature, source="the feed", newest=newest)
+    return trust.verify([io.BytesIO(content)], signature, source="the feed", newest=newest, now=now)
 
 
 # ── Nothing, or a digest ─────────────────────────────────────────────────────────────────────
@@ -149,7 +151,7 @@ def test_openssl_agrees_with_our_signatures(tmp_path: Path) -> None:
 @given(st.binary(max_size=300))
 def test_what_was_signed_is_taken(content: bytes) -> None:
     vouched = _verify(Signed([_told(ONE)], name=NAME), content, _signed(content))
-    assert vouched == Vouched(f"ed25519 key {PublicKey.of(ONE).name}", AT)
+    assert (vouched.by, vouched.at) == (f"ed25519 key {PublicKey.of(ONE).name}", AT)
 
 
 def test_a_list_configured_as_signed_is_never_taken_unsigned() -> None:
@@ -224,6 +226,25 @@ def test_as_many_must_sign_as_are_asked_for() -> None:
             _verify(trust, signature=too_few)
 
 
+def test_one_key_under_two_ids_signs_once() -> None:
+    key, signature = PublicKey.of(ONE), _signed()
+    other = replace(key, key_id=bytes(8))
+    line = base64.b64decode(signature.splitlines()[1])
+    renamed = base64.b64encode(line[:2] + other.key_id + line[10:])
+    both = signature + signature.replace(base64.b64encode(line), renamed)
+    assert _verify(Signed([str(other)]), signature=both).at == AT
+    with pytest.raises(ListRejected, match="signed by 1 of public_keys"):
+        _verify(Signed([str(key), str(other), _told(TWO)], at_least=2), signature=both)
+
+
+def test_a_list_signed_in_the_future_would_keep_others_out_and_is_rejected() -> None:
+    trust = Signed([_told(ONE)])
+    with pytest.raises(ListRejected, match="which is yet to come"):
+        _verify(trust, signature=_signed(at=LATER), now=AT)
+    slightly = AT + timedelta(minutes=5)  # clocks differ
+    assert _verify(trust, signature=_signed(at=slightly), now=AT).at == slightly
+
+
 def test_either_of_two_keys_will_do_while_one_replaces_the_other() -> None:
     trust = Signed([_told(ONE), _told(TWO)])
     assert _verify(trust, signature=_signed()).by != _verify(trust, signature=_signed(key=TWO)).by
@@ -281,6 +302,42 @@ def test_no_fewer_keys_than_must_sign() -> None:
 def test_a_public_key_reads_as_it_is_written() -> None:
     assert str(PublicKey.parse(MINISIGN_KEY)) == MINISIGN_KEY
     assert PublicKey.parse(_told(ONE)) == PublicKey.of(ONE)
+
+
+# ── Rules that change ─────────────────────────────────────────────────────────────────────────
+
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+RULES: dict[str, Trust] = {
+    "none": choose(),
+    "digest": choose(sha256=DIGEST),
+    "other digest": choose(sha256="00" * 32),
+    "one": choose(public_keys=[_told(ONE)], name=NAME),
+    "two": choose(public_keys=[_told(TWO)], name=NAME),
+    "either": choose(public_keys=[_told(ONE), _told(TWO)], name=NAME),
+    "both": choose(public_keys=[_told(ONE), _told(TWO)], at_least=2, name=NAME),
+    "one, other name": choose(public_keys=[_told(ONE)], name="other.csv"),
+    "root": choose(root=b"{}", name=NAME),
+    "other root": choose(root=b"[]", name=NAME),
+    "root, other name": choose(root=b"{}", name="other.csv"),
+}
+
+
+@pytest.mark.parametrize(
+    ("taken_by", "signature", "suffices_for"),
+    [
+        ("none", None, "none"),
+        ("digest", None, "none, digest"),
+        ("one", _signed(), "none, one, either"),
+        ("either", _signed(key=TWO), "none, two, either"),
+        ("either", _signed() + _signed(key=TWO), "none, one, two, either, both"),
+        ("root", None, "none, root"),
+    ],
+)
+def test_what_was_shown_for_a_list_suffices_for_the_rules_that_would_have_taken_it(
+    taken_by: str, signature: bytes | None, suffices_for: str
+) -> None:
+    evidence = _verify(RULES[taken_by], signature=signature).evidence
+    assert ", ".join(name for name, one in RULES.items() if one.suffices(evidence)) == suffices_for
 
 
 # ── Settings ─────────────────────────────────────────────────────────────────────────────────

@@ -78,6 +78,18 @@ def test_a_file_that_comes_too_slowly_is_given_up(
     repository.assert_goes_on(repository.copied())
 
 
+def test_a_fetch_that_takes_too_long_in_all_is_given_up(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file may come in time, and there may be hundreds of roots."""
+    repository.publish(SECOND)
+    monkeypatch.setattr("initgate.sources.tuf.reader.time.monotonic", count(0, 400).__next__)
+    with pytest.raises(SourceUnavailable, match="all files over 3600 s"):
+        repository.fetch()
+    monkeypatch.undo()
+    repository.assert_goes_on(repository.copied())
+
+
 def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many bytes are read from now on."""
     read: list[int] = []

@@ -54,8 +54,8 @@ _AUDIT_URL = "allowed: sqlite:///FILE, for a log that lasts"
 VIEW_FAMILIES = ("frame", "on white", "on black", "alpha", *Family, *ORIENTATIONS[1:])
 """The views that may have an offset: how a part of a view's name begins."""
 
-# A key may have been put where its digest belongs, or where it is.
-_SECRET = {"subject_key", "sha256", "key"}
+# A key may have been put where its digest belongs, or where it is; an address may hold a password.
+_SECRET = {"subject_key", "sha256", "key", "credentials", "source", "source_options", "url"}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -907,7 +907,7 @@ def _explain(error: ErrorDetails, file: Path) -> str:
             )
         case _:
             message = error["msg"].removeprefix("Value error, ")
-            is_told = not isinstance(error["input"], BaseModel | dict) and not _SECRET & {*loc}
+            is_told = isinstance(error["input"], str | int | float) and not _SECRET & {*loc}
             found = f" (found {error['input']!r})" if is_told else ""
             return f"{where}: {key}: {message}{found}"
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from initgate import sealed
-from initgate.errors import ConfigError, ListRejected, SourceUnavailable
+from initgate.errors import InitgateError, ListRejected
 from initgate.lists.feed import Record, Tally, tolerant
 from initgate.lists.formats import Reader
 from initgate.lists.merge import Contents, merge
@@ -46,11 +47,11 @@ class Rails:
     allow_empty: bool = False
     canary: bytes | None = None
 
-    def objections(self, before: Contents, after: Contents) -> list[str]:
+    def objections(self, before: Mapping[str, int], after: Contents) -> list[str]:
         """Why an update must wait.
 
         Args:
-            before: What is served; of no entry before the first version.
+            before: How many entries were served last, by algorithm; none before the first version.
             after: The update.
         """
         found: list[str] = []
@@ -59,10 +60,10 @@ class Rails:
         if self.canary is not None and not _holds(after, self.canary):
             found.append(f"its canary {self.canary.hex()} is missing")
         numbers = {
-            f"{one} ": (len(before.lists[one]), len(after.lists.get(one, ())))
-            for one in before.lists
+            f"{one} ": (old, len(after.lists.get(Algorithm(one), ())))
+            for one, old in before.items()
         }
-        for kind, (old, new) in {"": (len(before), len(after)), **numbers}.items():
+        for kind, (old, new) in {"": (sum(before.values()), len(after)), **numbers}.items():
             if old - new > self.max_shrink * old:
                 found.append(
                     f"of {old} {kind}entries {new} are left, "
@@ -140,27 +141,64 @@ def fetch(feed: Feed, *, clock: Callable[[], datetime], tell: Tell = lambda *_: 
         incoming = _Incoming(versions.folder / "incoming", versions.key)
         try:
             found, state = _update(feed, state, incoming, begun, tell)
-        except (ConfigError, ListRejected, SourceUnavailable) as error:
-            versions.save(replace(state, error=str(error)))
+            versions.save(state)
+            incoming.clear()
+            versions.prune(state, keep=feed.keep)
+        except Exception as error:
+            with suppress(OSError):  # where the disk is full, that cannot be written down either
+                versions.save(replace(state, error=told(error)))
             raise
-        versions.save(state)
-        incoming.clear()
-        versions.prune(state, keep=feed.keep)
     return found
 
 
-def accept(versions: Versions) -> About:
-    """Serves the version that waits.
+def note(versions: Versions, error: Exception, *, clock: Callable[[], datetime]) -> None:
+    """Writes down why a fetch could not begin.
+
+    Args:
+        versions: Of the feed.
+        error: What is wrong with its settings.
+        clock: The present, in UTC.
 
     Raises:
-        ListRejected: None does, or it is damaged.
+        ListRejected: What happened before is damaged.
+        SourceUnavailable: It cannot be written down.
+    """
+    with versions.locked():
+        versions.save(replace(versions.state(), polled_at=clock(), error=told(error)))
+
+
+def told(error: Exception) -> str:
+    """An error as it may be shown: of one that nobody foresaw, only what and where."""
+    if isinstance(error, InitgateError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    places = traceback.extract_tb(error.__traceback__)
+    where = f" in {Path(places[-1].filename).name}, line {places[-1].lineno}" if places else ""
+    return f"an error that was not foreseen: {type(error).__name__}{where}; please report it"
+
+
+def accept(versions: Versions, digest: str) -> About:
+    """Serves the version that waits, if it is the one that was looked at.
+
+    Args:
+        versions: Of the feed.
+        digest: Of the version.
+
+    Raises:
+        ListRejected: It does not wait, or it is damaged.
         SourceUnavailable: Something cannot be read or written.
     """
     with versions.locked():
         state = versions.state()
-        if not state.waiting:
-            raise ListRejected("no version waits", source=f"feed {versions.name!r}")
-        about = versions.verify(state.waiting)
+        if state.waiting != digest:
+            now = f"{state.waiting[:12]} does" if state.waiting else "none does"
+            raise ListRejected(
+                f"version {digest[:12]} does not wait any more, {now}; look at it: initgate lists "
+                f"diff {versions.name}",
+                source=f"feed {versions.name!r}",
+            )
+        about = versions.verify(digest)
         versions.save(versions.serve(about.digest, _younger(state, about)))
     return about
 
@@ -182,7 +220,10 @@ def roll_back(versions: Versions, to: str = "") -> About:
         if not to and not earlier:
             raise ListRejected("no version was served before", source=f"feed {versions.name!r}")
         about = versions.verify(versions.find(to) if to else earlier[0])
-        state = versions.serve(about.digest, state)
+        # It was all there was until another one was made, and grows old from then on.
+        later = [one for one in versions.made_at(state.served) if one > about.made_at]
+        known = min(filter(None, (state.succeeded_at, *later)), default=None)
+        state = replace(versions.serve(about.digest, state), succeeded_at=known)
         # The one that is left is no good one to fall back to.
         served = tuple(one for one in state.served if one in {about.digest, *earlier})
         versions.save(replace(state, served=served, pinned=about.digest))
@@ -208,8 +249,10 @@ def _update(
 ) -> tuple[Fetched, State]:
     versions = feed.versions
     base, damaged = versions.whole()
+    last = versions.last_known()
     checkpoint: Checkpoint = {}
-    is_same = state.rule == feed.rule
+    evidence = frozenset(base.evidence if base else ())
+    is_same = state.rule == feed.rule and (base is None or feed.trust.suffices(evidence))
     if not is_same:
         incoming.clear()
     elif base is not None:
@@ -225,9 +268,11 @@ def _update(
     if base is not None and has_all and is_same and not batches:
         return Fetched(base), replace(state, succeeded_at=begun, waiting="", why="")
 
-    before = versions.contents(base) if base else Contents()
+    # Nothing is kept of what was taken under another rule.
+    before = versions.contents(base) if base and is_same else Contents()
+    vouched = Vouched("", versions.vouched_at(state), evidence if is_same else frozenset())
     try:
-        made = _merged(feed, before, batches, state, tell)
+        made = _merged(feed, before, vouched, batches, begun, tell)
     except ListRejected:  # what the source itself rejected leaves the batches before it as good
         incoming.clear()
         raise
@@ -238,8 +283,9 @@ def _update(
         repeated=made.repeated,
         source=feed.told[0],
         file_format=feed.told[1],
-        signer=made.vouched.by or (base.signer if base else ""),
+        signer=made.vouched.by or (base.signer if base and is_same else ""),
         vouched_at=made.vouched.at,
+        evidence=tuple(sorted(made.vouched.evidence)),
         checkpoint=dict(incoming.checkpoint),
     )
     tell("writing", 0)
@@ -247,7 +293,7 @@ def _update(
     is_new = about.digest != versions.current()
     if is_new:
         reasons = ["the feed is pinned"] if state.pinned else []
-        if waits := "; ".join([*reasons, *feed.rails.objections(before, made.contents)]):
+        if waits := "; ".join([*reasons, *feed.rails.objections(last, made.contents)]):
             state = replace(state, waiting=about.digest, why=waits)
             return Fetched(about, waits=waits, mended=damaged), state
         state = versions.serve(about.digest, state)
@@ -274,10 +320,15 @@ class _Merged:
     vouched: Vouched
 
 
-def _merged(
-    feed: Feed, contents: Contents, batches: Sequence[_Spooled], state: State, tell: Tell
+def _merged(  # noqa: PLR0917  # one caller
+    feed: Feed,
+    contents: Contents,
+    vouched: Vouched,
+    batches: Sequence[_Spooled],
+    begun: datetime,
+    tell: Tell,
 ) -> _Merged:
-    tally, repeated, vouched = Tally(), 0, Vouched("", state.vouched_at)
+    tally, repeated = Tally(), 0
     for batch in batches:
         with ExitStack() as stack:
             files = [stack.enter_context(page.open("rb")) for page in batch.pages]
@@ -285,9 +336,12 @@ def _merged(
                 stack.enter_context(sealed.opened(file, feed.versions.key, source=str(page)))
                 for file, page in zip(files, batch.pages, strict=True)
             ]
-            vouched = feed.trust.verify(
-                pages, batch.signature, source=batch.name, newest=vouched.at
+            found = feed.trust.verify(
+                pages, batch.signature, source=batch.name, newest=vouched.at, now=begun
             )
+            # What somebody else vouched for is in what a batch only changes.
+            known = found.evidence if batch.is_whole else found.evidence & vouched.evidence
+            vouched = replace(found, evidence=known)
             records = tally.following(_read(feed, batch, pages, tell))
             held = tolerant(records, at_most=feed.max_bad_records)
             contents, more = merge(contents, held, is_whole=batch.is_whole)

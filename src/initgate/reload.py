@@ -15,7 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from initgate.index import snapshot
 from initgate.lists import Format
 from initgate.model import Algorithm, HashList
 from initgate.store.versions import Versions
+from initgate.trust import Anyone, Trust
 
 Parts = list[HashList]
 """A list, and what was added to it."""
@@ -50,6 +51,7 @@ class Source:
         share: Which share of what is searched is at fault, 0 to 1: :func:`initgate.lint.share`.
         max_lint_rise: By how much an update may raise that share.
         feed: Where versions of the list are kept, if a feed brings them.
+        trust: What must have been shown for a version.
         warn_after: The age from which on there is a warning.
         is_damaged: Whether what was loaded must not be searched.
         problem: Why an earlier version than the feed's present one was loaded; empty if none was.
@@ -65,6 +67,7 @@ class Source:
     share: Callable[[Parts], float] = lambda _: 0.0
     max_lint_rise: float = 1.0
     feed: Versions | None = None
+    trust: Trust = field(default_factory=Anyone)
     warn_after: timedelta | None = None
     is_damaged: bool = False
     problem: str = ""
@@ -82,6 +85,16 @@ class Source:
             ListRejected: The list or a change is malformed, or more entries are at fault.
             SourceUnavailable: A file cannot be read, or changed meanwhile.
         """
+        while True:
+            swapped = self.feed.stamp() if self.feed else None
+            try:
+                return self._load()
+            except (ListRejected, SourceUnavailable):
+                if self.feed is None or self.feed.stamp() == swapped:
+                    raise
+                # Another version is served by now, and the one that was opened may be removed.
+
+    def _load(self) -> tuple[Parts, Stamps]:
         stamps = store.stamps(self.path)
         more = store.read_changes(self.path)
         made = self._made(stamps)
@@ -138,6 +151,12 @@ class Source:
                 f"{damage}; version {about.digest[:12]}, which was served before, is searched "
                 f"instead; run: initgate lists fetch {feed.name}"
             )
+        if not self.trust.suffices(frozenset(about.evidence)):
+            raise ListRejected(
+                f"nobody whom its public_keys, sha256 or root ask for vouched for version "
+                f"{about.digest[:12]}, which is served; run: initgate lists fetch {feed.name}",
+                source=f"feed {feed.name!r}",
+            )
         if self.algorithm not in about.entries:
             raise ListRejected(
                 f"it has no list of {self.algorithm}; run: initgate lists fetch {feed.name}",
@@ -177,7 +196,7 @@ class Source:
                 f"{now:.1%} of its entries look as if they would refuse honest people, of the "
                 f"version that is searched {before:.1%}, and max_lint_rise is "
                 f"{self.max_lint_rise:.1%}; see initgate lists lint {self.name}. If all is as it "
-                f"should be: initgate lists accept {self.name}",
+                f"should be: initgate lists accept {self.name} {digest[:12]}",
                 source=str(self.path),
             )
 

@@ -12,7 +12,7 @@ import binascii
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from initgate.errors import ConfigError, ListRejected
@@ -24,6 +24,7 @@ SUFFIX = ".minisig"
 """Of the file beside a list that holds its signatures."""
 
 _AT_ONCE = 1 << 20  # bytes
+_AHEAD = timedelta(minutes=10)  # by which a curator's clock may be
 _MAX_BYTES = 1 << 16  # of signatures
 _LINES = 4  # of a signature
 _KEY_ID, _KEY, _SIGNATURE = 8, 32, 64  # bytes
@@ -38,10 +39,12 @@ class Vouched:
     Args:
         by: For status and audit, such as ``ed25519 key 8E1A…`` or ``unsigned``.
         at: When they did, as they say. The next version must not be older.
+        evidence: What was shown for it, to be held against a rule that is set later.
     """
 
     by: str
     at: datetime | None = None
+    evidence: frozenset[str] = frozenset()
 
 
 class Trust(Protocol):
@@ -54,6 +57,7 @@ class Trust(Protocol):
         *,
         source: str,
         newest: datetime | None = None,
+        now: datetime | None = None,
     ) -> Vouched:
         """Reads all pages and rewinds them.
 
@@ -62,9 +66,17 @@ class Trust(Protocol):
             signature: What lay beside it.
             source: For error messages.
             newest: :attr:`Vouched.at` of the version that was taken last.
+            now: The present.
 
         Raises:
             ListRejected: Nobody vouches for it, or it is older than what was taken last.
+        """
+
+    def suffices(self, evidence: frozenset[str]) -> bool:
+        """Whether what was shown for a version when it was taken is enough for this rule.
+
+        Args:
+            evidence: :attr:`Vouched.evidence`.
         """
 
 
@@ -81,10 +93,16 @@ class Anyone:
         *,
         source: str,
         newest: datetime | None = None,
+        now: datetime | None = None,
     ) -> Vouched:
         """Takes it. See :meth:`Trust.verify`."""
-        del pages, signature, source, newest
+        del pages, signature, source, newest, now
         return Vouched(self.by)
+
+    def suffices(self, evidence: frozenset[str]) -> bool:
+        """It does: nothing is asked for. See :meth:`Trust.suffices`."""
+        del evidence
+        return True
 
 
 class Published:
@@ -92,10 +110,13 @@ class Published:
 
     Args:
         root: The keys that are trusted: the content of root.json.
+        name: The list's in the repository.
     """
 
-    def __init__(self, root: bytes) -> None:
-        self._by = f"TUF root {hashlib.sha256(root).hexdigest()[:12]}"
+    def __init__(self, root: bytes, *, name: str = "") -> None:
+        digest = hashlib.sha256(root).hexdigest()
+        self._by = f"TUF root {digest[:12]}"
+        self._evidence = frozenset({f"tuf:{digest}:{name}"})
 
     def verify(
         self,
@@ -104,10 +125,15 @@ class Published:
         *,
         source: str,
         newest: datetime | None = None,
+        now: datetime | None = None,
     ) -> Vouched:
         """Takes it. See :meth:`Trust.verify`."""
-        del pages, signature, source, newest
-        return Vouched(self._by)
+        del pages, signature, source, newest, now
+        return Vouched(self._by, evidence=self._evidence)
+
+    def suffices(self, evidence: frozenset[str]) -> bool:
+        """If it was this list by this root. See :meth:`Trust.suffices`."""
+        return self._evidence <= evidence
 
 
 class Pinned:
@@ -127,6 +153,7 @@ class Pinned:
             self._sha256 = b""
         if len(self._sha256) != hashlib.sha256().digest_size:
             raise ConfigError(f"sha256: {sha256!r}; allowed: 64 hexadecimal digits")
+        self._evidence = frozenset({f"sha256:{self._sha256.hex()}"})
 
     def verify(
         self,
@@ -135,9 +162,10 @@ class Pinned:
         *,
         source: str,
         newest: datetime | None = None,
+        now: datetime | None = None,
     ) -> Vouched:
         """Compares the digest. See :meth:`Trust.verify`."""
-        del signature, newest
+        del signature, newest, now
         found = _hashed(_only(pages, source), "sha256")
         if found != self._sha256:
             raise ListRejected(
@@ -145,7 +173,11 @@ class Pinned:
                 "if the new version is meant, change sha256 in the configuration",
                 source=source,
             )
-        return Vouched("pinned sha256")
+        return Vouched("pinned sha256", evidence=self._evidence)
+
+    def suffices(self, evidence: frozenset[str]) -> bool:
+        """If it was this digest. See :meth:`Trust.suffices`."""
+        return self._evidence <= evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +235,10 @@ class Signed:
             cannot stand in for it. Default: any.
 
     Raises:
-        ConfigError: A key is none, or there are fewer than must have signed, or the extra is
-            missing.
+        ConfigError: A key is none, or there are fewer than must have signed.
     """
 
     def __init__(self, public_keys: Iterable[str], *, at_least: int = 1, name: str = "") -> None:
-        _needs_cryptography()
         self._keys = {PublicKey.parse(one) for one in public_keys}
         self._at_least = at_least
         self._name = name
@@ -225,13 +255,16 @@ class Signed:
         *,
         source: str,
         newest: datetime | None = None,
+        now: datetime | None = None,
     ) -> Vouched:
         """Checks every signature by a known key; one that is wrong spoils all. See :class:`Trust`.
 
         Raises:
+            ConfigError: The extra is missing.
             ListRejected: Too few signed it, a signature is of another file or name, or it was
-                signed before the version that was taken last.
+                signed before the version that was taken last, or in the future.
         """
+        needs_cryptography()
         file = _only(pages, source)
         if not signature:
             raise ListRejected(
@@ -240,7 +273,8 @@ class Signed:
                 source=source,
             )
         digest = _hashed(file, "blake2b")
-        others, times = [], dict[PublicKey, datetime]()
+        others, times = [], dict[bytes, datetime]()
+        names, evidence = set[str](), set[str]()
         for one in _parse(signature, source):
             for key in (known := [key for key in self._keys if key.key_id == one.key_id]):
                 one.verify(key, digest, source=source)
@@ -250,7 +284,10 @@ class Signed:
                         f"{self._name!r}: sign it under that name, or set target to the other",
                         source=source,
                     )
-                times[key] = max(one.at(source), times.get(key, one.at(source)))
+                # By the key itself: ids are given at will, and one key is one curator.
+                times[key.key] = max(one.at(source), times.get(key.key, one.at(source)))
+                names.add(key.name)
+                evidence.add(f"ed25519:{key.key.hex()}:{one.told.get('file', '')}")
             if not known:
                 others.append(_told(one.key_id))
         if len(times) < self._at_least:
@@ -267,7 +304,22 @@ class Signed:
                 f"({newest.isoformat()}): somebody offers an old one, or sign it anew",
                 source=source,
             )
-        return Vouched(f"ed25519 key {', '.join(sorted(key.name for key in times))}", at)
+        if now is not None and at > now + _AHEAD:
+            raise ListRejected(
+                f"it was signed at {at.isoformat()}, which is yet to come: all signed before then "
+                "would be kept out; set the clock of whoever signs, and sign it anew",
+                source=source,
+            )
+        return Vouched(f"ed25519 key {', '.join(sorted(names))}", at, frozenset(evidence))
+
+    def suffices(self, evidence: frozenset[str]) -> bool:
+        """If enough of these keys signed it, under this name. See :meth:`Trust.suffices`."""
+        ours = {one.key.hex() for one in self._keys}
+        told = (one.split(":", 2) for one in evidence if one.startswith("ed25519:"))
+        return (
+            len({key for _, key, name in told if key in ours and self._name in {"", name}})
+            >= self._at_least
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +404,7 @@ def choose(
     if public_keys is not None:
         asked.append(Signed(public_keys, at_least=at_least, name=name))
     if root is not None:
-        asked.append(Published(root))
+        asked.append(Published(root, name=name))
     if len(asked) > 1:
         raise ConfigError("sha256, public_keys and root: a feed has one of them")
     return asked[0] if asked else Anyone()
@@ -390,7 +442,7 @@ def make_key(passphrase: bytes | None = None) -> bytes:
     Args:
         passphrase: What it is encrypted with. Default: not at all.
     """
-    _needs_cryptography()
+    needs_cryptography()
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  # an extra
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
         Ed25519PrivateKey,
@@ -416,7 +468,7 @@ def load_key(data: bytes, *, source: str, passphrase: bytes | None = None) -> Ed
     Raises:
         ConfigError: It is no such key, or the passphrase is missing or wrong.
     """
-    _needs_cryptography()
+    needs_cryptography()
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  # an extra
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
         Ed25519PrivateKey,
@@ -436,7 +488,12 @@ def load_key(data: bytes, *, source: str, passphrase: bytes | None = None) -> Ed
     return key
 
 
-def _needs_cryptography() -> None:
+def needs_cryptography() -> None:
+    """Looks for what signatures are checked and made with.
+
+    Raises:
+        ConfigError: The extra is missing.
+    """
     try:
         import cryptography  # noqa: F401, PLC0415  # an extra
     except ModuleNotFoundError as error:

@@ -41,7 +41,7 @@ from initgate.sources.credentials import Credentials, Warn
 from initgate.sources.file import FileSource
 from initgate.sources.opening import open_source, shown_where
 from initgate.store.versions import Versions
-from initgate.trust import SUFFIX, Trust, choose
+from initgate.trust import SUFFIX, Trust, choose, needs_cryptography
 
 # What may change a hash or a decision.
 _RECORDED_SOFTWARE = (
@@ -144,13 +144,15 @@ def _fit(policy: Policy, parts: Parts, *, may_be_empty: bool) -> Parts:
 
 
 def _to_source(settings: Settings, one: ListSettings, **more: Any) -> Source:
+    if one.feed:
+        more["feed"] = open_versions(settings, one.feed)
+        more["trust"] = _to_trust(_configured(settings, one.feed))
     return Source(
         path=one.path,
         name=one.name,
         file_format=one.file_format,
         algorithm=one.algorithm,
         allow_empty=one.allow_empty,
-        feed=open_versions(settings, one.feed) if one.feed else None,
         warn_after=one.warn_after,
         **more,
     )
@@ -224,6 +226,8 @@ def open_feed(settings: Settings, name: str, *, warn: Warn = lambda _: None) -> 
     """
     one = _configured(settings, name)
     used = [each for each in settings.lists if each.feed == name]
+    if one.public_keys is not None:
+        needs_cryptography()
     return Feed(
         versions=open_versions(settings, name),
         source=_to_feed_source(one, settings.store.path / name, warn=warn),

@@ -14,6 +14,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from initgate import __version__
+from initgate.cli.accept import lists_accept
 from initgate.cli.audit import audit_app
 from initgate.cli.calibrate import calibrate
 from initgate.cli.check import check
@@ -50,6 +51,7 @@ app = typer.Typer(
     help="A gate in front of the init image: refuse known material before any diffusion step.",
 )
 lists_app.command("lint")(lists_lint)
+lists_app.command("accept")(lists_accept)
 lists_app.command("keygen")(lists_keygen)
 lists_app.command("sign")(lists_sign)
 lists_app.command("publish")(lists_publish)

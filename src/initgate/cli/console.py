@@ -15,6 +15,7 @@ from typing import Annotated, TypeAlias, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from initgate.config import Settings
@@ -56,6 +57,16 @@ Files: TypeAlias = Annotated[
 def print_json(record: dict[str, object]) -> None:
     """An object on a line of its own."""
     typer.echo(json.dumps(record))
+
+
+def tell_changed(name: str, what: dict[str, object], *, as_json: bool) -> None:
+    """What a command did to something of a name."""
+    if as_json:
+        print_json({"name": name, **what})
+        return
+    for did, value in what.items():
+        told = ", ".join(value) if isinstance(value, list) else value
+        OUT.print(f"[green]{did}[/]  {escape(printable(told))}  {name}")
 
 
 def printable(name: object) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -30,10 +31,12 @@ from initgate.errors import ConfigError
 from initgate.lists import TEXTS, Format, dump
 from initgate.lists.diff import Diff, diff
 from initgate.model import Algorithm, HashList
+from initgate.store.versions import Versions
 from initgate.wiring import load_list, now, open_feed, open_versions
 
 _JITTER = (0.9, 1.1)  # so that not all gates of the world ask at the full hour
 _SHOWN = 10  # identifiers
+_WAITING = "@waiting"  # after the name of a feed
 
 FeedName = Annotated[str, typer.Argument(help="A configured feed's name.", show_default=False)]
 
@@ -56,11 +59,15 @@ def lists_fetch(
     settings = load_settings(config)
     if not settings.feeds:
         raise ConfigError("no feed is configured: add a [[feeds]] table with name and source")
-    chosen = names or [one.name for one in settings.feeds]
-    opened = {name: open_feed(settings, name, warn=_warn) for name in chosen}
-    outcomes = [_fetch(name, feed, as_json=as_json) for name, feed in opened.items()]
+    known = [one.name for one in settings.feeds]
+    if unknown := [name for name in names or () if name not in known]:
+        raise ConfigError(
+            f"no feed {unknown[0]!r} is configured; there are: {', '.join(known)}",
+        )
+    chosen = dict.fromkeys(names or known)
+    outcomes = [_fetch(name, settings, as_json=as_json) for name in chosen]
     if watch:
-        _watch(opened, settings, as_json=as_json)
+        _watch(chosen, settings, as_json=as_json)
     if not all(outcomes):
         raise typer.Exit(OTHER)
 
@@ -69,17 +76,17 @@ def _warn(what: str) -> None:
     ERR.print(f"[yellow]warning[/]  {escape(what)}")
 
 
-def _fetch(name: str, feed: feeds.Feed, *, as_json: bool) -> bool:
-    """Whether it is up to date now."""
+def _fetch(name: str, settings: Settings, *, as_json: bool) -> bool:
+    """Whether it is up to date now. Whatever is wrong with one feed stops no other."""
     with ERR.status(f"Fetching {name}") as status:
 
         def tell(what: str, number: int) -> None:
             status.update(f"Fetching {name}: {what}" + (f" {number:,}" if number else ""))
 
         try:
-            found = feeds.fetch(feed, clock=now, tell=tell)
-        except CONFIGURATION as error:
-            found, problem = None, str(error)
+            found = feeds.fetch(_open(name, settings), clock=now, tell=tell)
+        except Exception as error:  # noqa: BLE001  # it is told, here and in the feed's state
+            found, problem = None, feeds.told(error)
         else:
             problem = ""
     if as_json:
@@ -98,9 +105,9 @@ def _fetch(name: str, feed: feeds.Feed, *, as_json: bool) -> bool:
         ERR.print(f"[red]not fetched[/]  {name}: {escape(problem)}")
     elif found.waits:
         ERR.print(
-            f"[yellow]waiting[/]  {name}: {escape(found.waits)}; version {found.about.digest[:12]} "
-            f"is not served; look at it: initgate lists diff {name}; if all is as it should be: "
-            f"initgate lists accept {name}"
+            f"[yellow]waiting[/]  {name}: {escape(found.waits)}; it is not served; look at it: "
+            f"initgate lists diff {name}; if all is as it should be: initgate lists accept {name} "
+            f"{found.about.digest[:12]}"
         )
     else:
         word = "new" if found.is_new else "unchanged"
@@ -113,16 +120,25 @@ def _fetch(name: str, feed: feeds.Feed, *, as_json: bool) -> bool:
     return bool(found and not found.waits)
 
 
-def _watch(opened: Mapping[str, feeds.Feed], settings: Settings, *, as_json: bool) -> None:
+def _open(name: str, settings: Settings) -> feeds.Feed:
+    try:
+        return open_feed(settings, name, warn=_warn)
+    except Exception as error:
+        with suppress(*CONFIGURATION):
+            feeds.note(Versions(settings.store.path / name), error, clock=now)
+        raise
+
+
+def _watch(chosen: Iterable[str], settings: Settings, *, as_json: bool) -> None:
     """Fetches each feed again and again; returns only if none is to be polled."""
     every = {one.name: one.poll.total_seconds() for one in settings.feeds if one.poll}
-    due = {name: time.monotonic() + _varied(every[name]) for name in opened if name in every}
+    due = {name: time.monotonic() + _varied(every[name]) for name in chosen if name in every}
     if not due:
         raise ConfigError("--watch: no feed says poll = …")
     while True:
         name = min(due, key=due.__getitem__)
         time.sleep(max(0.0, due[name] - time.monotonic()))
-        _fetch(name, opened[name], as_json=as_json)
+        _fetch(name, settings, as_json=as_json)
         due[name] = time.monotonic() + _varied(every[name])
 
 
@@ -177,14 +193,15 @@ def lists_diff(
     as_json: JsonOption = False,
 ) -> None:
     """Tell which entries were added, removed and changed from one version to another."""
-    whole = f"{before.partition('@')[0]}@waiting" if after is None else after
-    old, new = _lists_of(before, algorithm, config), _lists_of(whole, algorithm, config)
+    whole = f"{before.partition('@')[0]}{_WAITING}" if after is None else after
+    (_, old), (digest, new) = (_lists_of(one, algorithm, config) for one in (before, whole))
     for one in sorted(old.keys() | new.keys()):
         found = diff(old.get(one, ()), new.get(one, ()))
         if as_json:
             print_json(
                 {
                     "algorithm": one.value,
+                    "digest": digest,
                     "before": len(old.get(one, ())),
                     "after": len(new.get(one, ())),
                     "added": list(found.added),
@@ -195,6 +212,9 @@ def lists_diff(
         else:
             for line in _told_diff(one, found):
                 OUT.print(line)
+    if whole.endswith(_WAITING) and not as_json:
+        feed = whole.removesuffix(_WAITING)
+        ERR.print(f"To let it in: initgate lists accept {feed} {digest[:12]}")
 
 
 def _told_diff(algorithm: Algorithm, found: Diff) -> Iterator[str]:
@@ -210,14 +230,16 @@ def _told_diff(algorithm: Algorithm, found: Diff) -> Iterator[str]:
             yield f"[{colour}]{what}[/]  {algorithm}: {len(names)}  [dim]{escape(told)}[/]"
 
 
-def _lists_of(name: str, algorithm: Algorithm, config: Path | None) -> Mapping[Algorithm, HashList]:
-    """The lists of a file or of a feed's version."""
+def _lists_of(
+    name: str, algorithm: Algorithm, config: Path | None
+) -> tuple[str, Mapping[Algorithm, HashList]]:
+    """The digest and the lists of a file or of a feed's version."""
     if Path(name).is_file():
         one = ListSettings(name="file", path=Path(name), algorithm=algorithm)
         parts = store.load(
             one.path, name=one.name, file_format=one.file_format, algorithm=algorithm
         )
-        return {algorithm: store.merged(parts)}
+        return parts[0].digest, {algorithm: store.merged(parts)}
     feed, _, version = name.partition("@")
     versions = open_versions(load_settings(config), feed)
     match version:
@@ -229,7 +251,7 @@ def _lists_of(name: str, algorithm: Algorithm, config: Path | None) -> Mapping[A
             digest = versions.find(version)
     if not digest:
         raise ConfigError(f"feed {feed!r}: {'no version waits' if version else 'has no version'}")
-    return versions.contents(versions.verify(digest)).lists
+    return digest, versions.contents(versions.verify(digest)).lists
 
 
 def lists_export(
@@ -251,5 +273,8 @@ def _tell(name: str, what: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         print_json({"name": name, **what})
         return
-    told = ", ".join(f"{key} {value}" for key, value in what.items())
+    told = ", ".join(
+        f"{key} {value}" if not isinstance(value, bool) else key if value else f"not {key}"
+        for key, value in what.items()
+    )
     OUT.print(f"[green]done[/]  {name}: {escape(printable(told))}")

@@ -29,6 +29,7 @@ from initgate.cli.console import (
     print_json,
     printable,
     read_file,
+    tell_changed,
     told_age,
     track_many,
     write_file,
@@ -42,7 +43,6 @@ from initgate.errors import (
     ListRejected,
     SourceUnavailable,
 )
-from initgate.feeds import accept
 from initgate.image import Limits
 from initgate.index import snapshot
 from initgate.lists import TEXTS, Format, changes, dump
@@ -292,7 +292,7 @@ def lists_add_hash(
     }
     made = to_entry(record, source="lists add-hash", line=1)
     store.change(settings.path, [changes.addition(made)])
-    _tell_changed(name, {"added": entry}, as_json=as_json)
+    tell_changed(name, {"added": entry}, as_json=as_json)
 
 
 @lists_app.command("add-photo")
@@ -321,7 +321,7 @@ def lists_add_photo(  # noqa: PLR0917  # Typer maps parameters to options by nam
     )
     to_entry(to_record(made[0]), source="lists add-photo", line=1)  # whether --entry is fine
     store.change(settings.path, map(changes.addition, made))
-    _tell_changed(name, {"added": entry, "hashes": len(made)}, as_json=as_json)
+    tell_changed(name, {"added": entry, "hashes": len(made)}, as_json=as_json)
 
 
 @lists_app.command("remove")
@@ -345,7 +345,7 @@ def lists_remove(
             "Nothing was changed"
         )
     store.change(settings.path, [changes.removal(entry) for entry in entries])
-    _tell_changed(name, {"removed": entries}, as_json=as_json)
+    tell_changed(name, {"removed": entries}, as_json=as_json)
 
 
 @lists_app.command("flag")
@@ -379,38 +379,7 @@ def lists_flag(
         raise ConfigError(f"list {name!r} would refuse nothing; {USE_FLAG}. Nothing was changed")
     line = changes.unflag if undo else changes.flag
     store.change(settings.path, map(line, sorted(codes)))
-    _tell_changed(name, {"unflagged" if undo else "flagged": entries}, as_json=as_json)
-
-
-@lists_app.command("accept")
-def lists_accept(name: ListName, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Let gates search a version that was held back: of a feed, or of a list's file.
-
-    A feed's version waits if it lost many entries, is empty, lacks the canary, or the feed is
-    pinned; a file's if more of its entries are at fault.
-    """
-    everything = load_settings(config)
-    feeds = {one.name for one in everything.feeds}
-    of_list = {one.name: one.feed for one in everything.lists}
-    if (feed := name if name in feeds else of_list.get(name, "")) and (
-        versions := Versions(everything.store.path / feed)
-    ).state().waiting:
-        _tell_changed(feed, {"accepted": accept(versions).digest}, as_json=as_json)
-        return
-    if name not in of_list and name in feeds:
-        raise ConfigError(f"feed {name!r}: no version waits")
-    _, settings = configured(name, config)
-    if settings.feed:
-        digest = Versions(everything.store.path / settings.feed).current()
-    else:
-        digest = store.load_made(
-            settings.path,
-            name=name,
-            file_format=settings.file_format,
-            algorithm=settings.algorithm,
-        ).digest
-    store.accept(settings.path, digest)
-    _tell_changed(name, {"accepted": digest}, as_json=as_json)
+    tell_changed(name, {"unflagged" if undo else "flagged": entries}, as_json=as_json)
 
 
 @lists_app.command("merge")
@@ -429,7 +398,7 @@ def lists_merge(name: ListName, config: ConfigOption = None, as_json: JsonOption
             algorithm=settings.algorithm,
             threshold=settings.policy.reach,
         )
-    _tell_changed(name, {"entries": entries}, as_json=as_json)
+    tell_changed(name, {"entries": entries}, as_json=as_json)
 
 
 def configured(name: str, config: Path | None) -> tuple[Settings, ListSettings]:
@@ -444,15 +413,6 @@ def configured(name: str, config: Path | None) -> tuple[Settings, ListSettings]:
         names = ", ".join(one.name for one in settings.lists)
         raise ConfigError(f"no list {name!r} is configured; there are: {names}")
     return settings, found
-
-
-def _tell_changed(name: str, what: dict[str, object], *, as_json: bool) -> None:
-    if as_json:
-        print_json({"name": name, **what})
-        return
-    for did, value in what.items():
-        told = ", ".join(value) if isinstance(value, list) else value
-        OUT.print(f"[green]{did}[/]  {escape(printable(told))}  {name}")
 
 
 @dataclass(frozen=True, slots=True)

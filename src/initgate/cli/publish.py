@@ -21,7 +21,7 @@ from initgate.cli.console import ERR, OUT, JsonOption, print_json, write_file
 from initgate.config import Age
 from initgate.errors import ConfigError, SourceUnavailable
 from initgate.sources.credentials import Credentials
-from initgate.sources.folders import open_writable
+from initgate.sources.folders import open_writable, shown
 from initgate.sources.tuf import open_publisher
 from initgate.wiring import now
 
@@ -183,7 +183,7 @@ def _create(  # noqa: PLR0917  # one caller
         raise ConfigError(f"--root-threshold {root_threshold}: allowed: 1 to {root_keys}")
     folder = open_writable(repo)
     if folder.names("metadata"):
-        raise ConfigError(f"{repo}: there is a repository already; publish without --init")
+        raise ConfigError(f"{shown(repo)}: there is a repository already; publish without --init")
     made = {
         role.value: [
             _new_role_key(keys, role, secret) for _ in range(root_keys if role is Role.ROOT else 1)
@@ -207,7 +207,7 @@ def _open(repo: str, keys: Path, secret: bytes | None, lifetime: timedelta) -> P
     try:
         return publisher.open(open_writable(repo), known, root=root, now=now(), lifetime=lifetime)
     except FileNotFoundError as error:
-        raise ConfigError(f"{repo}: no repository is there; make it with --init") from error
+        raise ConfigError(f"{shown(repo)}: no repository is there; make it with --init") from error
 
 
 def _tell(published: Publisher, repo: str, keys: Path, *, as_json: bool) -> None:
@@ -215,7 +215,7 @@ def _tell(published: Publisher, repo: str, keys: Path, *, as_json: bool) -> None
     if as_json:
         print_json(
             {
-                "repo": repo,
+                "repo": shown(repo),
                 "lists": dict(published.lists),
                 "roles": {
                     name: {

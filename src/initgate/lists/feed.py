@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, TypeAlias, TypeVar
 
-from initgate.errors import ListRejected
+from initgate.errors import ConfigError, ListRejected
 from initgate.model import Algorithm, ListEntry
 
 MAX_RECORD_BYTES = 1 << 20
@@ -186,9 +186,9 @@ def bounded_lines(file: BinaryIO, *, source: str) -> Iterator[tuple[int, bytes]]
         yield number, line.removeprefix(BOM) if number == 1 else line
 
 
-def needs(package: str, source: str) -> ListRejected:
-    """The error of a list that only an extra can read."""
-    return ListRejected(f"reading it needs {package}: pip install 'initgate[lists]'", source=source)
+def needs(package: str, source: str) -> ConfigError:
+    """The error of a list that only an extra can read: nothing is wrong with the list."""
+    return ConfigError(f"{source}: reading it needs {package}: pip install 'initgate[lists]'")
 
 
 # ── Hashes ────────────────────────────────────────────────────────────────────────────────────

@@ -27,6 +27,8 @@ MAX_KINDS = 1000
 """Real feeds have about ten kinds of hashes that nothing here can match."""
 
 _AT_ONCE = 1 << 16  # rows
+_MOVED = 1 << 13  # rows, of which each byte's place is told
+_WORD = 8  # bytes
 _KEY = 8  # bytes
 _PAIR = np.dtype([("kind", "<u2"), ("key", "<u8")])
 
@@ -105,8 +107,10 @@ def merge(held: Contents, records: Iterable[Held], *, is_whole: bool) -> tuple[C
     for algorithm in sorted(before.lists.keys() | batch.rows.keys()):
         earlier = before.lists.get(algorithm)
         parts = [] if earlier is None else [_without(_Rows.of(earlier), batch.replaced(algorithm))]
-        if new := batch.rows.get(algorithm):
-            parts.append(_without(new.rows(), batch.withdrawn(algorithm)))
+        if algorithm in batch.rows:  # out of the batch, so that its columns go as others are made
+            new = batch.rows.pop(algorithm).rows()
+            parts.append(_without(new, batch.withdrawn(algorithm)))
+            del new
         rows, repeated = _ordered(parts)
         doubles += repeated
         if len(rows.codes):
@@ -161,7 +165,7 @@ class _Growing:
 
     def __init__(self) -> None:
         self._codes, self._text = bytearray(), bytearray()
-        self._ends, self._qualities, self._tags = array("Q", [0]), array("h"), array("I")
+        self._ends, self._qualities, self._tags = array("q", [0]), array("h"), array("I")
         self._numbers: dict[tuple[str, ...], int] = {}
 
     def append(self, entry: ListEntry, name: bytes) -> None:
@@ -176,16 +180,17 @@ class _Growing:
         return _Rows(
             np.frombuffer(self._codes, np.uint8).reshape(number, -1),
             np.frombuffer(self._text, np.uint8),
-            np.frombuffer(self._ends, np.uint64).astype(np.int64),
+            np.frombuffer(self._ends, np.int64),
             np.frombuffer(self._qualities, np.int16),
             np.frombuffer(self._tags, np.uint32),
             list(self._numbers),
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Rows:
-    """Entries of one algorithm in columns; see :class:`HashList`.
+    """Entries of one algorithm in columns, which are replaced and never changed; see
+    :class:`HashList`.
 
     Args:
         codes: uint8 ``[n, bits / 8]``.
@@ -213,7 +218,7 @@ class _Rows:
             encoded = [one.encode() for one in texts]
             ends = np.cumsum([0, *map(len, encoded)])
             texts = Texts(np.frombuffer(b"".join(encoded), np.uint8), ends)
-        ends = texts.ends.astype(np.int64)
+        ends = texts.ends.astype(np.int64, copy=False)
         return cls(made.codes, texts.text, ends, made.qualities, tags, list(numbers))
 
     def names(self, rows: NDArray[np.int64] | None = None) -> Iterator[bytes]:
@@ -230,19 +235,23 @@ class _Rows:
                 for row in some.tolist():
                     yield self.text[int(self.ends[row]) : int(self.ends[row + 1])].tobytes()
 
-    def take(self, rows: NDArray[np.int64]) -> _Rows:
-        """Some rows, in an order."""
-        starts, lengths = self.ends[:-1][rows], np.diff(self.ends)[rows]
-        ends = np.concatenate([[0], np.cumsum(lengths)])
-        text = np.empty(int(ends[-1]), np.uint8)
-        for start in range(0, len(rows), _AT_ONCE):
-            some = slice(start, start + _AT_ONCE)
-            begin, end = int(ends[start]), int(ends[min(start + _AT_ONCE, len(rows))])
-            moved = np.repeat(starts[some] - ends[:-1][some], lengths[some])
+    def take(self, rows: NDArray[np.int64]) -> None:
+        """Leaves some rows, each once, in an order. No two columns are there twice at a time."""
+        ends = np.zeros(len(rows) + 1, np.int64)
+        text = np.empty(len(self.text), np.uint8)
+        for start in range(0, len(rows), _MOVED):
+            some = rows[start : start + _MOVED]
+            starts = self.ends[some]
+            lengths = self.ends[some + 1] - starts
+            begin = int(ends[start])
+            np.cumsum(lengths, out=ends[start + 1 : start + len(some) + 1])
+            ends[start + 1 : start + len(some) + 1] += begin
+            end = int(ends[start + len(some)])
+            moved = np.repeat(starts - ends[start : start + len(some)], lengths)
             text[begin:end] = self.text[np.arange(begin, end) + moved]
-        return _Rows(
-            self.codes[rows], text, ends, self.qualities[rows], self.tags[rows], self.table
-        )
+        self.text, self.ends = text[: ends[-1]], ends
+        self.codes = self.codes[rows]
+        self.qualities, self.tags = self.qualities[rows], self.tags[rows]
 
     def to_list(self, algorithm: Algorithm) -> HashList:
         table, tags = self.table, self.tags
@@ -261,7 +270,9 @@ def _without(rows: _Rows, gone: set[bytes]) -> _Rows:
     if not gone:
         return rows
     kept = np.fromiter((name not in gone for name in rows.names()), np.bool_, len(rows.codes))
-    return rows if kept.all() else rows.take(np.flatnonzero(kept))
+    if not kept.all():
+        rows.take(np.flatnonzero(kept))
+    return rows
 
 
 def _joined(parts: Sequence[_Rows]) -> _Rows:
@@ -284,16 +295,15 @@ def _joined(parts: Sequence[_Rows]) -> _Rows:
     )
 
 
-def _ordered(parts: Sequence[_Rows]) -> tuple[_Rows, int]:
-    """All rows by hash and identifier, but those that a later one repeats; how many those are."""
+def _ordered(parts: list[_Rows]) -> tuple[_Rows, int]:
+    """All rows by hash and identifier, but those that a later one repeats; how many those are.
+
+    Args:
+        parts: Emptied, so that no more than one copy of the columns is kept.
+    """
     rows = _joined(parts)
-    width = rows.codes.shape[1]
-    padded = np.zeros((len(rows.codes), -(-width // 8) * 8), np.uint8)
-    padded[:, :width] = rows.codes
-    words = padded.view(">u8")
-    order = np.lexsort([column.astype(np.uint64) for column in words.T[::-1]])  # stable
-    codes = rows.codes[order]
-    is_same = (codes[1:] == codes[:-1]).all(axis=1)
+    parts.clear()
+    order, is_same = _by_hash(rows.codes)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], is_same, [False]]).astype(np.int8)))
     dropped: list[int] = []
     for begin, last in edges.reshape(-1, 2).tolist():  # runs of one hash
@@ -307,8 +317,32 @@ def _ordered(parts: Sequence[_Rows]) -> tuple[_Rows, int]:
             if names[one] == names[other]
         ]
     order = np.delete(order, dropped)
-    is_in_order = len(order) == len(rows.codes) and bool((np.diff(order) > 0).all())
-    return (rows if is_in_order else rows.take(order)), len(dropped)
+    if len(order) < len(rows.codes) or not (np.diff(order) > 0).all():
+        rows.take(order)
+    return rows, len(dropped)
+
+
+def _by_hash(codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The order of hashes, earlier rows first of equal ones, and which of them equals the next.
+
+    By eight bytes, which tell nearly all of them apart, and only the others by all bytes: it takes
+    a quarter of the memory.
+    """
+    first = np.ascontiguousarray(codes[:, :_WORD]).view(">u8")[:, 0].astype(np.uint64)
+    order = np.argsort(first, kind="stable")
+    first = first[order]
+    is_same = first[1:] == first[:-1]
+    pairs = np.flatnonzero(is_same)
+    tied = np.union1d(pairs, pairs + 1)
+    some = codes[order[tied]]
+    padded = np.zeros((len(some), -(-some.shape[1] // _WORD) * _WORD), np.uint8)
+    padded[:, : some.shape[1]] = some
+    by_all = np.lexsort(padded.view(">u8").T[::-1])  # stable
+    order[tied] = order[tied[by_all]]
+    some = some[by_all]
+    places = np.searchsorted(tied, pairs)
+    is_same[pairs] = (some[places] == some[places + 1]).all(axis=1)
+    return order, is_same
 
 
 def _digest(made: HashList) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
+import io
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -11,11 +14,14 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass, url2pathname
 
+from typing_extensions import Buffer, override
+
 from initgate.errors import ConfigError
 
 _AT_ONCE = 1 << 18  # bytes
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _GAP_SECONDS = 30.0  # between two pieces of a file
+_HEAD_SECONDS = 60.0  # until an answer's headers are there
 _OK = 200
 _NOT_FOUND = (403, 404)  # object stores say 403 of what is not there
 _PASSING = (429, 500, 502, 503, 504)
@@ -76,7 +82,7 @@ def open_writable(url: str) -> WritableFolder:
     """
     scheme = urlsplit(url).scheme
     if scheme in {"https", "http"}:
-        raise ConfigError(f"{url}: a web server takes no files; name its folder or bucket")
+        raise ConfigError(f"{shown(url)}: a web server takes no files; name its folder or bucket")
     if scheme == "file":
         return _Disk(Path(url2pathname(urlsplit(url).path)))
     if len(scheme) <= 1:  # none, or the letter of a drive
@@ -129,16 +135,21 @@ class _Web:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-            raise ConfigError(f"{url}: lists are confidential; allowed: https")
+            raise ConfigError(f"{shown(url)}: lists are confidential; allowed: https")
         try:
             import urllib3  # noqa: PLC0415  # an extra; python-tuf needs it, too
         except ModuleNotFoundError as error:
-            raise ConfigError(f"{url} needs urllib3: pip install 'initgate[trust]'") from error
+            raise ConfigError(
+                f"{shown(url)} needs urllib3: pip install 'initgate[trust]'"
+            ) from error
         self._url = url.rstrip("/")
         self._error = urllib3.exceptions.HTTPError
         proxy = getproxies().get(parts.scheme)
         is_direct = proxy is None or proxy_bypass(parts.hostname or "")
         self._pool = urllib3.PoolManager() if is_direct else urllib3.ProxyManager(str(proxy))
+        self._pool.pool_classes_by_scheme = {
+            scheme: _bounded(pool) for scheme, pool in self._pool.pool_classes_by_scheme.items()
+        }
         self._options: dict[str, Any] = {
             "redirect": False,
             "preload_content": False,
@@ -160,16 +171,57 @@ class _Web:
             response = self._pool.request("GET", url, **self._options)
             try:
                 if response.status in _NOT_FOUND:
-                    raise FileNotFoundError(f"{url}: HTTP status {response.status}")
+                    raise FileNotFoundError(f"{shown(url)}: HTTP status {response.status}")
                 if response.status != _OK:
-                    raise OSError(f"{url}: HTTP status {response.status}")
+                    raise OSError(f"{shown(url)}: HTTP status {response.status}")
                 # As it comes, so that whoever counts the time can end a trickle.
                 while piece := response.read1(_AT_ONCE):
                     yield piece
             finally:
                 response.close()
         except self._error as error:
-            raise OSError(f"{url}: {error}") from error
+            raise OSError(shown(f"{url}: {error}")) from error
+
+
+def _bounded(pool: Any) -> Any:
+    """A kind of pool of connections, on which no server sends headers for ever."""
+    connection = type("Connection", (pool.ConnectionCls,), {"response_class": _Answer})
+    return type("Pool", (pool,), {"ConnectionCls": connection})
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose headers come within a time. Its body is for whoever reads it to bound."""
+
+    @override
+    def begin(self) -> None:
+        bounded = _Bounded(self.fp.detach(), time.monotonic() + _HEAD_SECONDS)
+        self.fp = io.BufferedReader(bounded)
+        super().begin()
+        bounded.end = float("inf")
+
+
+class _Bounded(io.RawIOBase):
+    """What a server sends, up to a time: each piece waits for as long as its socket does."""
+
+    def __init__(self, raw: io.RawIOBase, end: float) -> None:
+        super().__init__()
+        self._raw = raw
+        self.end = end
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Buffer, /) -> int | None:
+        if time.monotonic() > self.end:
+            raise OSError(f"its headers did not come within {_HEAD_SECONDS:.0f} s")
+        return self._raw.readinto(buffer)
+
+    @override
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 class _Store:
@@ -179,11 +231,13 @@ class _Store:
         try:
             import fsspec  # noqa: PLC0415  # an extra
         except ModuleNotFoundError as error:
-            raise ConfigError(f"{url} needs fsspec: pip install 'initgate[sources]'") from error
+            raise ConfigError(
+                f"{shown(url)} needs fsspec: pip install 'initgate[sources]'"
+            ) from error
         try:
             self._files, root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError) as error:  # no such store; its package is not installed
-            raise ConfigError(f"{url}: {error}") from error
+            raise ConfigError(shown(f"{url}: {error}")) from error
         self._root = root.rstrip("/")
 
     def read(self, name: str) -> Iterator[bytes]:
@@ -208,6 +262,11 @@ class _Store:
     def remove(self, name: str) -> None:
         with suppress(FileNotFoundError):
             self._files.rm_file(f"{self._root}/{_within(name)}")
+
+
+def shown(text: str) -> str:
+    """A URL, or a text with some, as it may be shown: without users and their passwords."""
+    return re.sub(r"//[^/\s]*@", "//", text)
 
 
 def _within(name: str) -> str:

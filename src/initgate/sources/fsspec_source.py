@@ -6,6 +6,7 @@ The store's own means say who asks (profiles, roles, variables); fsspec reads th
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,11 @@ from initgate.errors import ConfigError, InitgateError, ListRejected, SourceUnav
 from initgate.sources import Batch, Checkpoint, Source
 from initgate.sources.spool import Spool
 from initgate.sources.web import shown_address
+
+_TELLING: Final = re.compile(
+    "etag|time|modif|creat|updat|version|generation|md5|sha|crc|checksum", re.IGNORECASE
+)
+"""What keys that change with the content have in their names, in one store or another."""
 
 _CHUNK_BYTES: Final = 1 << 20
 _SIGNATURE_BYTES: Final = 1 << 16
@@ -54,28 +60,42 @@ class FsspecSource(Source):
                     self.address, use_listings_cache=False, skip_instance_cache=True, **self.options
                 )
                 before = _state(system, path)
-                if checkpoint == {"of": name, "state": before}:
+                known = checkpoint if checkpoint.get("of") == name else {}
+                if before and known.get("state") == before:
                     return
-                self._copy(system, path, spool, name)
+                digest = self._copy(system, path, spool, name)
                 if _state(system, path) != before:
                     raise SourceUnavailable(f"{name}: it was replaced while it was read")
-                signature = None
-                if self.signature_suffix:
-                    with system.open(path + self.signature_suffix, "rb") as file:
-                        signature = file.read(_SIGNATURE_BYTES)
+                if not before and known.get("sha256") == digest:
+                    return
+                signature = self._signature(system, path)
             yield Batch(
                 name,
                 (spool.page(0),),
-                {"of": name, "state": before},
+                {"of": name, "state": before, "sha256": digest},
                 is_whole=True,
                 signature=signature,
             )
 
-    def _copy(self, system: Any, path: str, spool: Spool, name: str) -> None:
+    def _signature(self, system: Any, path: str) -> bytes | None:
+        """What lies beside the list. Whether there must be something is not decided here."""
+        if not self.signature_suffix:
+            return None
+        try:
+            with system.open(path + self.signature_suffix, "rb") as file:
+                read: bytes = file.read(_SIGNATURE_BYTES)
+        except FileNotFoundError:
+            return None
+        return read
+
+    def _copy(self, system: Any, path: str, spool: Spool, name: str) -> str:
+        """Returns the SHA-256 (hex) of what was copied."""
+        made = hashlib.sha256()
         given_up_at = time.monotonic() + self.max_seconds
         with system.open(path, "rb") as file:
             while data := file.read(_CHUNK_BYTES):
                 spool.write(data)
+                made.update(data)
                 if spool.size > self.max_bytes:
                     raise ListRejected(f"more than {self.max_bytes:,} bytes", source=name)
                 if time.monotonic() > given_up_at:
@@ -83,11 +103,17 @@ class FsspecSource(Source):
         size = system.size(path)
         if size is not None and size != spool.size:
             raise SourceUnavailable(f"{name}: {spool.size:,} bytes came of {size:,}")
+        return made.hexdigest()
 
 
 def _state(system: Any, path: str) -> str:
-    """What the file system itself says to tell one content from another."""
+    """What the file system itself says to tell one content from another of the same size.
+
+    Empty if it does not: then only the content tells.
+    """
     system.invalidate_cache()
+    if not any(_TELLING.search(str(one)) for one, value in system.info(path).items() if value):
+        return ""
     return hashlib.sha256(str(system.checksum(path)).encode()).hexdigest()
 
 

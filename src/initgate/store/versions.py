@@ -19,8 +19,8 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -58,6 +58,7 @@ class About:
         file_format: How that was written.
         signer: Who vouches for it.
         vouched_at: When they did, as they say.
+        evidence: What they showed: :attr:`initgate.trust.Vouched.evidence`.
         checkpoint: Where its source goes on.
         files: SHA-256 (hex) of each, by name.
     """
@@ -73,6 +74,7 @@ class About:
     file_format: str = ""
     signer: str = ""
     vouched_at: datetime | None = None
+    evidence: tuple[str, ...] = ()
     checkpoint: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -247,6 +249,36 @@ class Versions:
                 problems.append(str(error))
         return None, "; ".join(problems)
 
+    def last_known(self) -> Mapping[str, int]:
+        """How many entries were served last, by algorithm, as far as that can be read.
+
+        What an update loses is told by numbers, which may be there when the lists are damaged or
+        sealed with another key.
+        """
+        for about in self._abouts([self.current(), *self._served()]):
+            return about.entries
+        return {}
+
+    def vouched_at(self, state: State) -> datetime | None:
+        """The latest time at which somebody vouched for what was served.
+
+        The versions tell it as well: each is swapped in with its own, while the state may be lost,
+        or be written too late.
+        """
+        current = self.current()
+        served = [one for one in self.digests() if one == current or one != state.waiting]
+        told = [state.vouched_at, *(about.vouched_at for about in self._abouts(served))]
+        return max(filter(None, told), default=None)
+
+    def made_at(self, digests: Iterable[str]) -> list[datetime]:
+        """When versions were made, as far as that can be read."""
+        return [about.made_at for about in self._abouts(digests)]
+
+    def _abouts(self, digests: Iterable[str]) -> Iterator[About]:
+        for digest in filter(None, digests):
+            with suppress(ListRejected, SourceUnavailable):
+                yield self.about(digest)
+
     def file(self, digest: str, algorithm: Algorithm) -> Path:
         """The file of a list in a version."""
         return self._versions / digest / _file(algorithm)
@@ -313,6 +345,7 @@ class Versions:
                     known,
                     signer=about.signer,
                     vouched_at=about.vouched_at,
+                    evidence=about.evidence,
                     rejected=about.rejected,
                     repeated=about.repeated,
                 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from initgate.errors import ConfigError
 from initgate.sources import Source
-from initgate.sources.folders import open_folder
+from initgate.sources.folders import open_folder, shown
 
 if TYPE_CHECKING:
     from initgate.sources.tuf import publisher
@@ -52,7 +52,7 @@ def open_source(
     folder = open_folder(url.removeprefix(SCHEME))
     return TufSource(
         folder,
-        url,
+        shown(url),
         target=target,
         root=trusted,
         metadata=metadata,

@@ -6,6 +6,7 @@ of expiry, lengths and digests. Here it is told where to read, and its answers b
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from initgate.sources import Batch, Checkpoint
 from initgate.sources.folders import Folder
 
 _MAX_SECONDS = 900.0  # for a file
+_MAX_TOTAL_SECONDS = 3600.0  # for all: a server could name hundreds of roots
 _MISSING = 404
 _ENTRANCE = "metadata/timestamp.json"
 
@@ -92,6 +94,7 @@ class TufSource:
                 incomplete or too large.
             SourceUnavailable: The repository cannot be read.
         """
+        self._fetcher.begin()
         with self._plain_errors():
             self._metadata.mkdir(mode=0o700, parents=True, exist_ok=True)
             updater = Updater(
@@ -152,13 +155,21 @@ class _Fetcher(FetcherInterface):
     def __init__(self, folder: Folder, *, max_seconds: float) -> None:
         self._folder = folder
         self._max_seconds = max_seconds
+        self.begin()
+
+    def begin(self) -> None:
+        """Counts the time of a whole fetch from now on."""
+        self._end = time.monotonic() + _MAX_TOTAL_SECONDS
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        end = time.monotonic() + self._max_seconds
+        end = min(time.monotonic() + self._max_seconds, self._end)
         try:
-            for piece in self._folder.read(url):
+            for piece in itertools.chain([b""], self._folder.read(url)):
                 if time.monotonic() > end:
-                    raise tuf_errors.SlowRetrievalError(f"{url}: took over {self._max_seconds} s")
+                    raise tuf_errors.SlowRetrievalError(
+                        f"{url}: it took over {self._max_seconds:.0f} s, or all files over "
+                        f"{_MAX_TOTAL_SECONDS:.0f} s"
+                    )
                 yield piece
         except FileNotFoundError as error:
             raise tuf_errors.DownloadHTTPError(url, _MISSING) from error
