@@ -30,6 +30,7 @@ from initgate.model import Codes
 
 _PROBES_AT_ONCE = 1 << 19
 _CANDIDATES_AT_ONCE = 1 << 17
+_BITS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,6 +100,18 @@ def ranks_of(bitmap: NDArray[np.uint64]) -> NDArray[np.uint32]:
     return ranks
 
 
+def _bitmap(numbers: NDArray[np.uint32], size: int) -> NDArray[np.uint64]:
+    """``size`` bits, a multiple of 64, of which those are set that sorted numbers tell."""
+    words = np.empty(size // 64, np.uint64)
+    for start in range(0, size, _BITS_AT_ONCE):
+        bits = np.zeros(min(_BITS_AT_ONCE, size - start), np.bool_)
+        first, last = np.searchsorted(numbers, (start, start + len(bits)))
+        bits[numbers[first:last] - np.uint32(start)] = True
+        packed = np.packbits(bits, bitorder="little").view("<u8")
+        words[start // 64 : (start + len(bits)) // 64] = packed
+    return words
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Band:
     """One band's share of the postings.
@@ -138,11 +151,11 @@ class Band:
             changes = np.diff(buckets, prepend=np.uint32(0xFFFFFFFF))
             starts = np.flatnonzero(changes).astype(np.uint32)
             del changes
-            filled = np.zeros(high - low, np.bool_)
-            filled[buckets[starts] - np.uint32(low)] = True
+            used = buckets[starts]
+            used -= np.uint32(low)
             del buckets
-            bitmap = np.packbits(filled, bitorder="little").view("<u8")
-            del filled
+            bitmap = _bitmap(used, high - low)
+            del used
             starts += np.uint32(number * len(codes))
             yield cls(number, slice(low // 64, high // 64), bitmap, starts, rows)
 

@@ -44,7 +44,7 @@ _PREAMBLE = 48
 _ALIGNED = 64  # a processor's cache line
 _AT_ONCE = 1 << 18  # bytes read
 _ROWS = 1 << 15  # written at once
-_BUFFER = 1 << 24  # bytes; long, aligned writes get large pages in the kernel's cache
+_BUFFER = 1 << 22  # bytes; long, aligned writes get large pages in the kernel's cache
 _TYPES = {
     "codes": ("|u1",),
     "qualities": ("<i2",),
