@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+from commands import FLAT, SAMPLE, Configure, run
 from hypothesis import HealthCheck, settings
 from samples import CONFIG, LISTED, UNLISTED
 from structlog.testing import LogCapture
@@ -21,11 +22,11 @@ from initgate.audit import AuditSink, Journal, Provenance
 from initgate.canary import load_canary
 from initgate.exceptions import NONE, Exceptions
 from initgate.gate import Shelf
-from initgate.image import Limits
+from initgate.image import Limits, encode
 from initgate.index import Index
 from initgate.model import Family, HashList
 from initgate.policy import Encoded, Fallback, ListPolicy, Policy
-from initgate.testing import MemorySink
+from initgate.testing import MemorySink, scene
 
 if TYPE_CHECKING:
     from list_server import ListServer
@@ -194,3 +195,57 @@ def listed_photo() -> Path:
 def unlisted_photo() -> Path:
     """A photo that they do not hold."""
     return UNLISTED["flower"]
+
+
+# ── The command line ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Configure:
+    """Writes a configuration whose audit log is in a folder of its own."""
+
+    def write(*lists: str, tables: str = "", audit: str = "audit.db", more: str = "") -> Path:
+        file = tmp_path / "gate.toml"
+        tabled = "\n".join(f"[[lists]]\n{one}\n" for one in lists or (SAMPLE,))
+        file.write_text(
+            f'{tabled}\n{tables}\n[audit]\nurl = "sqlite:///{audit}"\n{more}\n', encoding="utf-8"
+        )
+        return file
+
+    return write
+
+
+@pytest.fixture
+def config(configure: Configure) -> Path:
+    return configure()
+
+
+@pytest.fixture
+def garbage(tmp_path: Path) -> Path:
+    """A file that is no picture."""
+    file = tmp_path / "garbage.png"
+    file.write_bytes(b"no picture")
+    return file
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    """A picture without any structure."""
+    file = tmp_path / "flat.png"
+    file.write_bytes(FLAT)
+    return file
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    """A picture on no list."""
+    file = tmp_path / "drawn.png"
+    file.write_bytes(encode(scene(1), "PNG"))
+    return file
+
+
+@pytest.fixture
+def recorded(config: Path, listed_photo: Path, garbage: Path) -> Path:
+    """A configuration whose log holds three refusals."""
+    run("check", listed_photo, garbage, listed_photo, "-c", config)
+    return config

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli import json_lines, plain, run
+from commands import json_lines, plain, run
 
 from initgate import Algorithm, load_gate, load_settings
 from initgate.image import encode

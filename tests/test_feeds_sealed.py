@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands import plain, run
 from feeding import Fed
-from test_cli import plain, run
 
 from initgate import Reason, load_gate
 from initgate.errors import ConfigError, ListRejected, SourceUnavailable

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from commands import run
 from list_server import GROUP, PASSWORD, TOKEN, USER, Change, ListServer
-from test_cli import run
 
 from initgate import Reason, load_gate, load_settings
 from initgate.errors import ListRejected
