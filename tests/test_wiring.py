@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import CONFIG
 from structlog.testing import LogCapture
 
 from initgate import (
@@ -273,7 +272,7 @@ def test_a_record_tells_under_what_it_was_made(gate: Gate, listed_photo: Path) -
     gate.check(listed_photo.read_bytes())
     (record,) = gate.journal.sink.records()
     lists, versions = record.event["lists"], record.event["versions"]
-    assert record.event["policy"] == gate.policy.digest != load_settings(CONFIG).digest
+    assert record.event["policy"] == gate.policy.digest
     assert isinstance(lists, dict)
     assert set(lists) == {"sample-pdq", "sample-phash", "sample-sha256"}
     assert isinstance(versions, dict)
