@@ -6,6 +6,7 @@ import hashlib
 import io
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import metadata, util
@@ -167,10 +168,12 @@ def _threatexchange(data: bytes) -> Codes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "query")
         path.write_bytes(data)
-        trimmed = PhotoContent.unletterbox(path, 15)
+        files = [data]
+        with suppress(ValueError):  # which it raises where nothing is left
+            files.append(PhotoContent.unletterbox(path, 15))
     made = [
         PdqSignal.hash_from_bytes(turned)
-        for file in (data, trimmed)
+        for file in files
         for turned in PhotoContent.all_simple_rotations(file).values()
     ]
     # It gives pictures of a quality below 50 no hash.
