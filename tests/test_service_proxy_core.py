@@ -838,7 +838,7 @@ def test_a_refusal_has_a_status_after_which_nobody_sends_again(dialect: Any) -> 
 
 def test_what_decides_does_no_io() -> None:
     folder = ROOT / "src/initgate/service/proxy"
-    names = ("core", "found", "kinds", "texts", "multipart", "canonical", "uploads")
+    names = ("core", "found", "kinds", "texts", "multipart", "canonical", "uploads", "names")
     files = [folder / f"{name}.py" for name in names] + sorted((folder / "dialects").glob("*.py"))
     imported = {
         name

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
 from typing import TypeAlias
@@ -20,6 +20,7 @@ from urllib.parse import unquote
 from initgate.model import Allowed, Verdict
 from initgate.service.proxy import found
 from initgate.service.proxy.found import Body, Bounds, Node, Where
+from initgate.service.proxy.names import URL, is_path
 from initgate.service.proxy.texts import Carried, Spelling, Unparsable
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
@@ -29,8 +30,8 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 _WITHOUT_BODY = {"GET", "HEAD", "OPTIONS"}
 _REPLACED = {"content-length", "content-type", "content-encoding", "transfer-encoding", "expect"}
+_CONNECTION = "connection"  # names headers that are for this proxy alone (RFC 9110, 7.6.1)
 _SINGLE = ("content-type", "content-encoding", "content-length", "transfer-encoding", "host")
-URL = re.compile(r"\s*[a-z][a-z0-9+.-]{1,20}:(?://|\\\\)\S+\s*|\s*//[\w.-]+/\S+\s*", re.IGNORECASE)
 _SEPARATOR = "\x1f"  # of keys, where places are compared
 _ODD_PATH = re.compile(r"//|\\|(?:^|/)\.{1,2}(?:/|$)|[\x00-\x1f\x7f]")
 
@@ -131,7 +132,8 @@ class Route:
             keys joined by dots; ``*`` is any one key, ``**`` any number of them.
         references: Places that name a picture which stands elsewhere.
         rule: What the places cannot tell.
-        learn: Ids that the answer gives to the pictures in the request.
+        learn: Ids that the answer gives to the pictures in the request. It is asked only if there
+            are some, and no other files beside them.
         may_hold_urls: Whether texts that are URLs say nothing of pictures.
     """
 
@@ -144,7 +146,8 @@ class Route:
     may_hold_urls: bool = False
 
 
-_UNKNOWN = Route(path="")
+# Nobody has said what such a route does; these places name files in many APIs.
+_UNKNOWN = Route(path="", references=("**.file_id", "**.file_ids", "**.file_ids.*"))
 
 Refuse: TypeAlias = Callable[[str, str], Response]
 """(message, decision id) → the refusal in the server's own shape."""
@@ -185,7 +188,7 @@ class Plan:
     Args:
         request: As it came.
         body: What was read in it.
-        route: Which it takes.
+        route: Which it takes; without what learns, if there is nothing to be learnt.
         images: To be checked, each by its place.
         references: To be resolved, or the request is refused.
         opaque: Places and kinds of what is neither picture nor text.
@@ -225,22 +228,14 @@ def read_request(
         encoding=request.header("content-encoding"),
         bounds=bounds,
     )
-    images: dict[Where, Carried] = {}
-    opaque: dict[Where, str] = {}
-    references: dict[Where, Reference] = {}
-    for where, node in found.walk(body.root):
-        match node:
-            case Carried(is_image=is_image) if is_image or _is_place(where, route or _UNKNOWN):
-                images[where] = node  # where a picture belongs, anything is taken for one
-            case Carried(kind=kind):
-                opaque[where] = kind
-            case str() if _is_reference(node, where, route or _UNKNOWN) and not known(node):
-                references[where] = Reference(where, node)
-            case _:
-                pass
+    taken = route or _UNKNOWN
+    images, opaque, named = _sort(body.root, taken)
     if images and route is None and not dialect.takes_unknown:
         raise Unparsable(f"an image on a route that the dialect {dialect.name} does not know")
-    hints = list(route.rule(body.root)) if route and route.rule else []
+    references = {where: Reference(where, text) for where, text in named if not known(text)}
+    if not ((images or len(references) < len(named)) and _are_pictures(body.root, taken)):
+        taken = replace(taken, learn=None)
+    hints = list(taken.rule(body.root)) if taken.rule else []
     texts = dict(found.walk(body.root)) if hints else {}
     for hint in hints:
         references.pop(hint.where, None)  # a rule knows better
@@ -253,12 +248,32 @@ def read_request(
     return Plan(
         request=request,
         body=body,
-        route=route or _UNKNOWN,
+        route=taken,
         images=images,
         references=tuple(references.values()),
         opaque=tuple(opaque.items()),
         changes={hint.where: None for hint in hints if hint.sign is Sign.DROP},
     )
+
+
+def _sort(
+    root: Node, route: Route
+) -> tuple[dict[Where, Carried], dict[Where, str], list[tuple[Where, str]]]:
+    """The pictures, what is opaque, and the texts that name pictures."""
+    images: dict[Where, Carried] = {}
+    opaque: dict[Where, str] = {}
+    named: list[tuple[Where, str]] = []
+    for where, node in found.walk(root):
+        match node:
+            case Carried(is_image=is_image) if is_image or _is_place(where, route):
+                images[where] = node  # where a picture belongs, anything is taken for one
+            case Carried(kind=kind):
+                opaque[where] = kind
+            case str() if _is_reference(node, where, route):
+                named.append((where, node))
+            case _:
+                pass
+    return images, opaque, named
 
 
 def _read_path(request: Request) -> str:
@@ -282,12 +297,23 @@ def _read_outside(request: Request, bounds: Bounds, *, may_name: bool) -> None:
         raise Unparsable("a URL in the query, which may name an image")
 
 
+def _are_pictures(root: Node, route: Route) -> bool:
+    """Whether all files are pictures, so that the answer's ids are ids of pictures."""
+    return all(
+        isinstance(one.value, Carried) and (one.value.is_image or _is_place(where, route))
+        for where, one in found.fields(root)
+        if one.filename is not None or _is_place(where, route)
+    )
+
+
 def _is_reference(text: str, where: Where, route: Route) -> bool:
     if not text.strip():
         return False
     if _fits(where, route.images) or _fits(where, route.references):
         return True
-    return not route.may_hold_urls and bool(URL.fullmatch(text))
+    if route.may_hold_urls:
+        return False
+    return bool(URL.fullmatch(text) or (route is _UNKNOWN and is_path(text)))
 
 
 def _is_place(where: Where, route: Route) -> bool:
@@ -296,7 +322,7 @@ def _is_place(where: Where, route: Route) -> bool:
 
 
 def _fits(where: Where, places: tuple[str, ...]) -> bool:
-    """Whether a place is one of those that patterns name."""
+    """Whether a place is one of those that patterns name. Some servers do not mind the case."""
     return bool(places and _to_regex(places).fullmatch(_SEPARATOR.join(map(str, where))))
 
 
@@ -308,7 +334,7 @@ def _to_regex(places: tuple[str, ...]) -> re.Pattern[str]:
         keys = [one if key == "*" else re.escape(key) for key in place.split(".")]
         joined = _SEPARATOR.join(keys)
         written.append(joined.replace(re.escape("**") + _SEPARATOR, many))
-    return re.compile("|".join(written), re.DOTALL)
+    return re.compile("|".join(written), re.DOTALL | re.IGNORECASE)
 
 
 def name_place(where: Where) -> str:
@@ -342,7 +368,7 @@ def conclude(
     if unresolved or any(not isinstance(verdicts.get(where), Allowed) for where in wanted):
         raise ValueError("not everything in the request was allowed")
     changes = {**plan.changes, **{where: rewrite(one) for where, one in wanted.items()}}
-    request = plan.request
+    request = replace(plan.request, headers=_without_hops(plan.request.headers))
     if not request.body:
         return request
     root = found.change(plan.body.root, changes)
@@ -350,6 +376,13 @@ def conclude(
     kept = tuple(one for one in request.headers if one[0] not in _REPLACED)
     typed = (("content-type", content_type),) if content_type else ()
     return Request(request.method, request.path, request.query, (*kept, *typed), data)
+
+
+def _without_hops(headers: Headers) -> Headers:
+    """Headers without those that a client calls the connection's, before ours are added."""
+    said = [value for name, value in headers if name == _CONNECTION]
+    named = {one.strip().lower() for value in said for one in value.split(",")}
+    return tuple(one for one in headers if one[0] not in named | {_CONNECTION})
 
 
 def resolved_as(data: bytes, kind: str, dialect: Dialect) -> Carried:

@@ -453,6 +453,14 @@ def _numbered(fields: tuple[Field, ...]) -> Iterator[tuple[tuple[str, int], Fiel
         yield (field.name, number), field
 
 
+def fields(node: Node, where: Where = ()) -> Iterator[tuple[Where, Field]]:
+    """The fields of a form, also of one within it, with their places."""
+    if isinstance(node, Form):
+        for steps, field in _numbered(node.fields):
+            yield (*where, *steps), field
+            yield from fields(field.value, (*where, *steps))
+
+
 def change(node: Node, changes: Mapping[Where, Node], where: Where = ()) -> Node:
     """The tree with other nodes in some places."""
     if where in changes and not isinstance(node, Document):

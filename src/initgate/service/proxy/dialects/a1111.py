@@ -8,6 +8,7 @@ from initgate.service.proxy.core import Dialect, Hint, Response, Route, Sign
 from initgate.service.proxy.dialects import gradio
 from initgate.service.proxy.dialects.answers import to_message, to_response
 from initgate.service.proxy.found import Node, walk
+from initgate.service.proxy.names import PATH
 
 
 def _refuse(message: str, decision_id: str) -> Response:
@@ -25,7 +26,7 @@ def _script_hints(root: Node) -> Iterator[Hint]:
     """Arguments of scripts have no names: what looks like a path may be a folder of pictures."""
     for where, node in walk(root):
         is_argument = where[:1] == ("script_args",) or "args" in where
-        if is_argument and isinstance(node, str) and gradio.PATH.fullmatch(node):
+        if is_argument and isinstance(node, str) and PATH.fullmatch(node):
             yield Hint(where, Sign.REFERENCE)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote
 
-from initgate.service.proxy.core import URL, Dialect, Hint, Request, Response, Route, Sign
+from initgate.service.proxy.core import Dialect, Hint, Request, Response, Route, Sign
 from initgate.service.proxy.dialects.answers import to_message, to_response
-from initgate.service.proxy.dialects.gradio import PATH
 from initgate.service.proxy.found import Document, Node, Where, walk
+from initgate.service.proxy.names import MEDIA_FILE, PATH, URL
 
 # Nodes that bring latents in: there are no pixels to look at.
 _LATENTS = {"LoadLatent", "LoadTrainingDataset"}
@@ -26,17 +26,20 @@ _LOADER = re.compile(
 _LOADED = {"image", "video", "mask", "file", "filename", "id", "model_file"}
 
 _FOLDER_INPUT = re.compile(r"(?:.*_)?(?:path|folder|directory|dir|url|uri)", re.IGNORECASE)
-# A whole text that is the name of a picture, a film or latents.
-MEDIA_FILE = re.compile(
-    r"[^\n]{1,4095}\.(?:png|apng|jpe?g|jfif|webp|gif|bmp|tiff?|avif|hei[cf]|exr|hdr|psd|svg|ico|tga"
-    r"|mp4|webm|mov|mkv|avi|latent|np[yz]|glb|gltf|obj|fbx|stl)(?: \[\w+\])?",
-    re.IGNORECASE,
-)
+# Names of weights, and the inputs of extensions that take them though they are called paths.
 _MODEL_FILE = re.compile(
     r"[^\n]{1,400}\.(?:safetensors|ckpt|pth?|bin|gguf|onnx|sft|ya?ml)", re.IGNORECASE
 )
+_MODEL_INPUT = re.compile(
+    r"(?:model|ckpt|checkpoint|lora|vae|unet|clip|control_?net|text_encoder|upscale|config)_\w*",
+    re.IGNORECASE,
+)
 _ANNOTATED_FILE = re.compile(r"[^\n]{1,4095} ?\[(?:input|output|temp)\]")
-_ANNOTATED = re.compile(r"(.*?)(?: ?\[(input|output|temp)\])?", re.DOTALL)
+_ANNOTATED = re.compile(r"(.+) \[(input|output|temp)\]", re.DOTALL)
+_ANNOTATIONS = ("[input]", "[output]", "[temp]")
+_MAX_KIND = 256  # characters; who calls a node longer hides something
+_CACHED = "ETN_LoadImageCache"
+_TRIMMED = " \t\r\n\f\v\"'"  # by some loaders
 
 
 def _refuse(message: str, decision_id: str) -> Response:
@@ -50,12 +53,26 @@ def _refuse(message: str, decision_id: str) -> Response:
     return to_response(400, {"error": error, "node_errors": {}}, decision_id)
 
 
-def _identify(name: str, subfolder: str = "", folder: str = "") -> str:
-    """One id for every way to write a file's name."""
-    found = _ANNOTATED.fullmatch(name.strip())
-    bare, annotated = (found[1], found[2]) if found else (name, None)
-    path = posixpath.normpath(posixpath.join(subfolder, bare).replace("\\", "/"))
-    return f"{annotated or folder or 'input'}:{path}"
+def _identify(name: str, folder: str = "input") -> str:
+    """What a loader would open; empty if that can be read in two ways."""
+    if found := _ANNOTATED.fullmatch(name):
+        name, folder = found[1], found[2]
+    return _locate(name, "", folder)
+
+
+def _locate(name: str, subfolder: str, folder: str) -> str:
+    """One id for every way to write a file's place.
+
+    Empty for a name that the server or a loader cuts, or that lies outside the folder.
+    """
+    path = posixpath.normpath(posixpath.join(subfolder, name))
+    is_odd = (
+        name.endswith(_ANNOTATIONS)  # of which the server cuts off another character
+        or path.strip(_TRIMMED) != path
+        or "\\" in path  # a letter of a name on one system, a border on the other
+        or path.startswith(("/", ".."))
+    )
+    return "" if is_odd else f"{folder}:{path}"
 
 
 def _learn_upload(request: Request, answer: bytes) -> Iterable[str]:
@@ -63,23 +80,25 @@ def _learn_upload(request: Request, answer: bytes) -> Iterable[str]:
     content = _to_object(answer)
     name, subfolder, folder = (content.get(key) or "" for key in ("name", "subfolder", "type"))
     if isinstance(name, str) and isinstance(subfolder, str) and isinstance(folder, str) and name:
-        yield _identify(name, subfolder, folder)
+        yield _locate(name, subfolder, folder or "input")
 
 
 def _learn_asset(request: Request, answer: bytes) -> Iterable[str]:
+    """What the server chose itself, and not the name, which the client did."""
     del request
     content = _to_object(answer)
-    for key in ("hash", "asset_hash", "id"):
+    for key in ("hash", "asset_hash"):
         if isinstance(value := content.get(key), str) and value:
             yield value
             yield _identify(value)
-    if isinstance(name := content.get("name"), str) and name:
-        yield _identify(name)
+    if isinstance(value := content.get("id"), str):
+        yield value
 
 
 def _learn_cached(request: Request, answer: bytes) -> Iterable[str]:
+    """The id is the client's, so it is known in that cache alone."""
     del answer
-    yield _identify(unquote(request.path).rsplit("/", 1)[-1])
+    yield f"cache:{unquote(request.path).rstrip('/').rsplit('/', 1)[-1]}"
 
 
 def _to_object(answer: bytes) -> dict[str, object]:
@@ -97,10 +116,17 @@ def _original_hints(root: Node) -> Iterator[Hint]:
             continue
         value = node.value if isinstance(node, Document) else node
         if isinstance(value, dict):
-            name, *rest = (value.get(key) or "" for key in ("filename", "subfolder", "type"))
-            yield Hint((*where, "filename"), Sign.REFERENCE, _identify(str(name), *map(str, rest)))
+            yield Hint((*where, "filename"), Sign.REFERENCE, _identify_original(value))
         elif isinstance(value, str) and len(where) == 2:  # noqa: PLR2004  # the field itself
-            yield Hint(where, Sign.REFERENCE, _identify(value))
+            yield Hint(where, Sign.REFERENCE)
+
+
+def _identify_original(value: Mapping[str, Node]) -> str:
+    name, subfolder = value.get("filename"), value.get("subfolder") or ""
+    folder = value.get("type", "output")  # as the server does
+    if not (isinstance(name, str) and isinstance(subfolder, str) and isinstance(folder, str)):
+        return ""
+    return "" if name.endswith(_ANNOTATIONS) else _locate(name, subfolder, folder)
 
 
 def _graph_hints(root: Node) -> Iterator[Hint]:
@@ -117,23 +143,33 @@ def _node_hints(kind: str, inputs: Node, where: Where) -> Iterator[Hint]:
     for place, value in walk(inputs, where):
         if not isinstance(value, str) or not value.strip():
             continue
-        key = next((str(one) for one in reversed(place) if isinstance(one, str)), "")
+        # All names above count: the server unwraps {"__value__": …}.
+        keys = [one.lower() for one in place[len(where) :] if isinstance(one, str)]
         if kind in _FOLDERS:
             yield Hint(place, Sign.REFERENCE)
-        elif _is_file(kind, key, value.strip()):
+        elif kind == _CACHED:
+            yield Hint(place, Sign.REFERENCE, f"cache:{value}")
+        elif _is_file(kind, keys, value.strip()):
             yield Hint(place, Sign.REFERENCE, _identify(value))
 
 
-def _is_file(kind: str, key: str, value: str) -> bool:
+def _is_file(kind: str, keys: list[str], value: str) -> bool:
     """Whether an input names something that would be loaded."""
-    if _MODEL_FILE.fullmatch(value) and not PATH.fullmatch(value):
-        return False
-    if _LOADER.search(kind) and key.lower() in _LOADED:
+    is_loader = len(kind) > _MAX_KIND or bool(_LOADER.search(kind))
+    if is_loader and not _LOADED.isdisjoint(keys):
         return True
-    if _FOLDER_INPUT.fullmatch(key) or value.startswith(("blake3:", "..")):
+    if any(form.fullmatch(value) for form in (MEDIA_FILE, _ANNOTATED_FILE, PATH, URL)):
         return True
-    return any(form.fullmatch(value) for form in (MEDIA_FILE, _ANNOTATED_FILE, PATH, URL))
+    if value.startswith(("blake3:", "..")):
+        return True
+    is_model = not is_loader and bool(_MODEL_FILE.fullmatch(value))
+    return any(
+        _FOLDER_INPUT.fullmatch(key) and not (is_model and _MODEL_INPUT.fullmatch(key))
+        for key in keys
+    )
 
+
+_ASSET_NAMES = ("hash", "hash.*", "preview_id", "preview_id.*", "file_path", "**.path")
 
 COMFYUI = Dialect(
     name="comfyui",
@@ -146,20 +182,18 @@ COMFYUI = Dialect(
             learn=_learn_upload,
         ),
         Route(
-            r"/assets(?:/[\w-]+)*",
-            methods=("POST", "PUT", "PATCH"),
-            references=(
-                "hash",
-                "hash.*",
-                "preview_id",
-                "preview_id.*",
-                "path",
-                "file_path",
-                "**.path",
-            ),
+            r"/assets(?:/from-hash)?",
+            images=("file.*",),
+            references=_ASSET_NAMES,
             learn=_learn_asset,
         ),
-        Route(r"/etn/image/[^/]+", methods=("PUT", "POST"), learn=_learn_cached),
+        # What an asset is called, and the like: it teaches nothing.
+        Route(
+            r"/assets(?:/[\w-]+)*",
+            methods=("POST", "PUT", "PATCH"),
+            references=_ASSET_NAMES,
+        ),
+        Route(r"/etn/image/[^/]+", methods=("PUT", "POST"), images=("",), learn=_learn_cached),
         # The graph's picture for the web page holds links to models, hence the rule instead.
         Route(r"/(?:prompt|jobs)", rule=_graph_hints, may_hold_urls=True),
         Route(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 
-from initgate.service.proxy.core import URL, Dialect, Hint, Request, Response, Route, Sign
+from initgate.service.proxy.core import Dialect, Hint, Request, Response, Route, Sign
 from initgate.service.proxy.dialects.answers import to_message, to_response
 from initgate.service.proxy.found import Node, Where, walk
-
-# A whole text that is an absolute path on a server, as long as a system takes them.
-PATH = re.compile(r"\s*(?:/|~/|\\\\|[A-Za-z]:[\\/])[^\n]{1,4095}")
+from initgate.service.proxy.names import PATH, URL
 
 
 def _learn(request: Request, answer: bytes) -> Iterable[str]:

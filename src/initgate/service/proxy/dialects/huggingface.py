@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from initgate.service.proxy.core import URL, Dialect, Hint, Response, Route, Sign
+from initgate.service.proxy.core import Dialect, Hint, Response, Route, Sign
 from initgate.service.proxy.dialects.answers import to_message, to_response
-from initgate.service.proxy.dialects.comfyui import MEDIA_FILE
-from initgate.service.proxy.dialects.gradio import PATH
 from initgate.service.proxy.found import Node, Where, walk
+from initgate.service.proxy.names import MEDIA_FILE, PATH, URL
 
 
 def _refuse(message: str, decision_id: str) -> Response:

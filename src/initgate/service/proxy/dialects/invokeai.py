@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from initgate.service.proxy.core import URL, Dialect, Hint, Request, Response, Route, Sign
+from initgate.service.proxy.core import Dialect, Hint, Request, Response, Route, Sign
 from initgate.service.proxy.dialects.answers import to_message, to_response
-from initgate.service.proxy.dialects.comfyui import MEDIA_FILE
-from initgate.service.proxy.dialects.gradio import PATH
 from initgate.service.proxy.found import Node, Where, walk
+from initgate.service.proxy.names import MEDIA_FILE, PATH, URL
 
 _NAMES = {"image_name", "video_name"}
 
