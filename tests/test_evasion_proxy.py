@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,11 +17,13 @@ from requests_made import (
     request,
     urlencoded_request,
 )
+from samples import photo
 
 from initgate import Allowed
 from initgate.service.proxy.core import Plan, Request, conclude, name_place, read_request
 from initgate.service.proxy.dialects import DIALECTS
 from initgate.service.proxy.found import Bounds
+from initgate.service.proxy.texts import Unparsable
 from initgate.service.proxy.uploads import Uploads
 
 PICTURE = file_of("flower", "PNG", most=32)
@@ -257,3 +262,219 @@ def test_what_passed_is_still_forwarded() -> None:
     plan = read_by("comfyui", form_request("/api/assets", part("file", PICTURE, "a.png")))
     verdicts = dict.fromkeys(plan.images, Allowed("1"))
     assert PICTURE in conclude(plan, verdicts=verdicts, resolved={}, rewrite=lambda one: one).body
+
+
+# ── Pictures in a spelling that some decoders read ────────────────────────────────────────────
+
+
+def in_format(file_format: str) -> bytes:
+    buffer = io.BytesIO()
+    photo("flower", 32).convert("RGB").save(buffer, file_format)
+    return buffer.getvalue()
+
+
+def with_tables_first(jpeg: bytes) -> bytes:
+    """A JPEG whose first segment is a table, as some encoders write it."""
+    segments, at = [], 2
+    while jpeg[at + 1] != 0xDA:
+        length = 2 + int.from_bytes(jpeg[at + 2 : at + 4])
+        segments.append(jpeg[at : at + length])
+        at += length
+    tables = [one for one in segments if one[1] == 0xC4]
+    others = [one for one in segments if one[1] not in {0xC4, 0xE0}]
+    return jpeg[:2] + b"".join([*tables, *others]) + jpeg[at:]
+
+
+FORMATS = {
+    **{name: in_format(name) for name in ("PNG", "GIF", "WEBP", "BMP", "TIFF", "ICO", "PPM")},
+    **{name: in_format(name) for name in ("PCX", "SGI", "DDS", "JPEG2000")},
+    "JPEG": with_tables_first(in_format("JPEG")),
+}
+
+
+def spelt(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def is_forwarded_unseen(text: Any) -> bool:
+    """Whether a text could be forwarded, in any place, without a look at what it stands for."""
+    asked = [json_request("/x", {"a": text}), json_request("/x", text)]
+    if isinstance(text, str):
+        asked += [
+            urlencoded_request("/x", {"a": text}),
+            form_request("/x", part("a", text.encode())),
+            request("/x", text.encode(), "text/plain"),
+        ]
+    return any(map(passes_unseen, asked))
+
+
+def passes_unseen(asked: Request) -> bool:
+    try:
+        plan = read_by("generic", asked)
+    except Unparsable:
+        return False
+    return not (plan.images or plan.opaque or plan.references)
+
+
+JUNK: dict[str, Callable[[bytes], str]] = {
+    "junk before it": lambda data: "*" * 500 + spelt(data),
+    "junk after a comma": lambda data: "a b,c," + "*" * 500 + spelt(data),
+    "junk after many commas": lambda data: "a," * 20 + "*" * 500 + spelt(data),
+    "junk throughout": lambda data: "*" * 500 + "!".join(spelt(data)),
+    "padding before it": lambda data: "=" * 500 + spelt(data),
+    "words before it": lambda data: "a prompt: " + spelt(data),
+    "markup": lambda data: f'look <img src="{spelt(data)}">',
+    "hexadecimal behind a mark": lambda data: "\\x" + data.hex(),
+    "hexadecimal behind words": lambda data: "ab cd - " + data.hex(),
+    "hexadecimal with marks": lambda data: "".join(f"\\x{one:02x}" for one in data),
+    "hexadecimal in a list": lambda data: ", ".join(f"0x{one:02X}" for one in data),
+    "hexadecimal with colons": lambda data: data.hex(":"),
+}
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("trick", JUNK)
+def test_a_picture_behind_junk_is_not_words(trick: str, file_format: str) -> None:
+    assert not is_forwarded_unseen(JUNK[trick](FORMATS[file_format]))
+
+
+def escaped(text: str) -> str:
+    return "".join(f"\\u{ord(one):04x}" for one in text)
+
+
+def percent_encoded(data: bytes) -> str:
+    return "".join(f"%{one:02x}" for one in data)
+
+
+ESCAPES: dict[str, Callable[[bytes], Any]] = {
+    "a JSON text in a text": lambda data: f'"{escaped(spelt(data))}"',
+    "lines of JSON": lambda data: f'{{"a": "{escaped(spelt(data))}"}}\n{{}}',
+    "JSON with words behind it": lambda data: f'{{"a": "{escaped(spelt(data))}"}} and so on',
+    "JSON behind a mark": lambda data: f'\ufeff{{"a": "{escaped(spelt(data))}"}}',
+    "a message of a socket": lambda data: f'42/a,7["run", {{"a": "{escaped(spelt(data))}"}}]',
+    "base64 of JSON": lambda data: spelt(f'{{"a": "{escaped(spelt(data))}"}}'.encode()),
+    "base64 of an array": lambda data: spelt(json.dumps({"a": [*data]}).encode()),
+    "escapes among words": lambda data: f"a {escaped(spelt(data))}",
+    "escaped slashes": lambda data: "a " + spelt(data).replace("/", "\\/"),
+    "characters for bytes": lambda data: data.decode("latin-1"),
+    "bytes in percents": percent_encoded,
+    "bytes in percents in words": lambda data: f"url({percent_encoded(data)})",
+    "base64 in percents": lambda data: percent_encoded(spelt(data).encode()),
+    "base64 in percents of percents": lambda data: percent_encoded(spelt(data).encode()).replace(
+        "%", "%25"
+    ),
+    "characters of markup": lambda data: "".join(f"&#{ord(one)};" for one in spelt(data)),
+    "characters of markup in hex": lambda data: "".join(f"&#x{ord(one):x};" for one in spelt(data)),
+    "numbers in a text": lambda data: ",".join(map(str, data)),
+    "signed numbers": lambda data: [one - 256 * (one > 127) for one in data],
+    "numbers with a point": lambda data: [float(one) for one in data],
+    "an object of numbers": lambda data: {str(at): one for at, one in enumerate(data)},
+    "an object in disorder": lambda data: {
+        **{str(at): data[at] for at in reversed(range(len(data)))},
+        "length": "x",
+    },
+}
+
+
+@pytest.mark.parametrize("trick", ESCAPES)
+def test_a_picture_that_is_encoded_twice_is_not_words(trick: str) -> None:
+    assert not is_forwarded_unseen(ESCAPES[trick](PICTURE))
+
+
+@pytest.mark.parametrize("row", [[0.5] * 300, [[0.1, 0.2, 0.3]] * 100], ids=["grey", "colours"])
+def test_rows_under_names_of_their_own_are_pixels_too(row: Any) -> None:
+    assert not is_forwarded_unseen({f"row {number}": row for number in range(100)})
+
+
+def test_the_many_places_and_sizes_of_a_workflow_are_no_pixels() -> None:
+    nodes = [
+        {"id": at, "pos": [at, 2.5], "size": [300, 100], "color": [1, 2, 3, 4]}
+        for at in range(1000)
+    ]
+    links = [[at, at, 0, at + 1, 0, "IMAGE"] for at in range(1000)]
+    assert passes_unseen(json_request("/x", {"nodes": nodes, "links": links, "on": [1] * 100}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<?xml version="1.0"?><!--' + "x " * 5000 + '--><svg xmlns="x"></svg>',
+        '\ufeff\n<svg><image href="//a.example/b"/></svg>',
+    ],
+    ids=["behind a comment", "short"],
+)
+def test_a_drawing_is_found_however_late_it_begins(text: str) -> None:
+    assert not is_forwarded_unseen(text)
+    assert not is_forwarded_unseen(spelt(text.encode() + b" " * 500))
+
+
+def test_a_picture_without_a_signature_is_looked_at_even_if_other_bytes_may_pass() -> None:
+    data = in_format("TGA")
+    for asked in (
+        request("/x", data),
+        json_request("/x", {"a": spelt(data)}),
+        json_request("/x", {"a": f"data:a/b;base64,{spelt(data)}"}),
+        json_request("/x", {"a": data.hex()}),
+    ):
+        assert [one.data for one in read_by("generic", asked).images.values()] == [data]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"a quoted prompt" is words, "and so is this"',
+        '"all of it is quoted, and it is longer than a picture in base64 would have to be"',
+        "[1] a cat [2] a dog, (detailed:1.2), 50% grey, C:\\new\\x, 100%25 &amp; more &#38; more",
+        '{"pose": "standing"} is the pose that I want, and the background should be blue, please',
+        "42 cats and 17 dogs [in a garden], <lora:style:0.8>, RIFF of a guitar, BREAK, P5 Style",
+        "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24",
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4ifQ.x-_y",
+        "caf%C3%A9, %F0%9F%90%88 and \\u732b, said in three ways: " + "na\u00efve fa\u00e7ade " * 9,
+    ],
+)
+def test_words_with_brackets_quotes_numbers_and_escapes_stay_words(text: str) -> None:
+    asked = json_request("/x", {"prompt": text})
+    plan = read_by("generic", asked)
+    assert passes_unseen(asked)
+    forwarded = conclude(plan, verdicts={}, resolved={}, rewrite=lambda one: one)
+    assert json.loads(forwarded.body) == {"prompt": text}
+
+
+def test_words_that_are_encoded_again_and_again_are_refused() -> None:
+    with pytest.raises(Unparsable, match="twice"):
+        read_by("generic", json_request("/x", {"a": "%" + "25" * 100_000}))
+
+
+@pytest.mark.parametrize("text", ["%41" * 500_001, '"a"' * 100_001], ids=["escapes", "values"])
+def test_words_may_cost_so_much_and_no_more(text: str) -> None:
+    with pytest.raises(Unparsable, match="more than"):
+        read_by("generic", json_request("/x", {"a": text}))
+
+
+def test_lines_of_json_and_messages_of_sockets_are_written_as_they_came() -> None:
+    url = f"data:image/png;base64,{spelt(PICTURE)}"
+    for text in (f'{{"a":"{url}"}}\n{{"b":1}}', f'42/a,7["run",{{"a":"{url}"}}]'):
+        plan = read_by("generic", json_request("/x", [text]))
+        (where,) = plan.images
+        forwarded = conclude(
+            plan, verdicts={where: Allowed("1")}, resolved={}, rewrite=lambda one: one
+        )
+        assert json.loads(forwarded.body) == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": "https://example.org/a.png"}\n{}',
+        '\ufeff{"a": "https://example.org/a.png"}',
+        '"https:\\/\\/example.org\\/a.png"',
+        '{"a": 1},{"a": "https://example.org/a.png"}',
+    ],
+)
+def test_a_url_is_found_in_every_value_of_a_text(text: str) -> None:
+    assert named("generic", json_request("/x", {"p": text}))
+
+
+def test_a_url_is_found_in_a_message_of_a_socket() -> None:
+    said = b'42["run",{"a":"https://example.org/a.png"}]'
+    assert named("generic", request("/x", said, method="WS")) == ["0.1.a"]

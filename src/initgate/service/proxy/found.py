@@ -20,7 +20,7 @@ from typing import Any, NoReturn, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
 from initgate.service.proxy import multipart
-from initgate.service.proxy.kinds import image_kind, opaque_kind
+from initgate.service.proxy.kinds import bare_kind, image_kind, opaque_kind
 from initgate.service.proxy.multipart import Piece, bar_charset
 from initgate.service.proxy.texts import MIN_TEXT, Carried, Spelling, Unparsable, look
 
@@ -30,9 +30,15 @@ Where: TypeAlias = tuple[str | int, ...]
 _MAX_INT = 2**64  # seeds are as large
 _BYTE = 256
 _MIN_NUMBERS = 64  # an array of fewer bytes is no picture
-_MAX_NUMBERS = 4096  # an array of more numbers may be pixels or latents
+_MIN_ROW = 8  # fewer numbers are a place, a size or a colour
+_MAX_NUMBERS = 4096  # more numbers in all arrays may be pixels or latents
 _JSON_TYPES = re.compile(r"application/(?:[\w.-]+\+)?json|text/json")
 _FORM = "application/x-www-form-urlencoded"
+# Before JSON: what parsers skip, and the heads of socket.io's messages, as in 42["run",{}].
+_LEAD = re.compile(
+    r"[\s\x00-\x20\ufeff\u200b,;]*+(?:\d{1,20}-?(?:/[^,\[{\"\s]{0,200},)?\d{0,20})?(?=[\[{\"])"
+)
+_MAX_LAYERS = 4  # of words encoded again and again
 _MORSEL = 256  # four bytes of zstd can become 128 KiB
 
 
@@ -59,10 +65,18 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """JSON. ``text`` is how it came, if it came within a text."""
+    """JSON.
+
+    Args:
+        value: What was read.
+        text: How it came, if it came within a text and carries nothing.
+        leads: If it is several values one after another, or stands behind something: what stands
+            before each. Then ``value`` is the list of them.
+    """
 
     value: Node
     text: str | None = None
+    leads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +168,8 @@ class _Reader:
         self._bounds = bounds
         self._depth = 0
         self._images = 0
+        self._layers = 0
+        self._numbers = 0
         self._words = bounds.max_words
 
     def read_multipart(self, data: bytes, media: str, given: dict[str, str]) -> Form:
@@ -205,22 +221,28 @@ class _Reader:
         except UnicodeDecodeError:
             text = "\0"
         if "\0" in text:
+            if kind := bare_kind(data):
+                return self._count(Carried(data, kind))
             return Carried(data, opaque_kind(data), is_image=False)
         return self.read_text(text)
 
     def read_text(self, text: str) -> Node:
-        if len(text) < MIN_TEXT:
-            # Too short for a picture, but not for a reference within JSON.
-            return self._read_nested(text) if text.lstrip()[:1] in {"{", "["} else text
-        if text.lstrip()[:1] in {"{", "["}:
+        if _LEAD.match(text):
             return self._read_nested(text)
         carried = self._look(text)
         return text if carried is None else self._count(carried)
 
     def _look(self, text: str) -> Carried | None:
-        carried = look(text, most=self._words)
+        carried = look(text, most=self._words, bar=self._bar_carried)
         self._words -= len(text) if carried is None else 0
         return carried
+
+    def _bar_carried(self, text: str) -> None:
+        """What a text stands for must be words: it would have to be encoded twice again."""
+        self._layers += 1
+        if self._layers > _MAX_LAYERS or _carries(self.read_text(text)):
+            raise Unparsable("something encoded twice")
+        self._layers -= 1
 
     def read_document(self, text: str) -> Document:
         try:
@@ -229,33 +251,66 @@ class _Reader:
             raise Unparsable("JSON that is malformed") from None
 
     def _read_nested(self, text: str) -> Node:
-        try:
-            value = self._read_json(text)
-        except json.JSONDecodeError:  # words that begin with a bracket, as prompts do
+        """JSON in a text: one value or several, also behind the head of a message."""
+        leads, values, rest = self._read_values(text)
+        opened = [self._open(one) for one in values]
+        if rest.strip():  # words that begin with a bracket or quoted, as prompts do
+            if _carries(opened):
+                raise Unparsable("something encoded in JSON that does not end as it should")
             self._look("\n" + text)
             return text
-        is_words = not any(isinstance(one, Carried) for _, one in walk(value))
-        return Document(value, text if is_words else None)
+        kept = None if _carries(opened) else text
+        if len(opened) == 1 and not leads[0].strip():
+            return Document(opened[0], kept)
+        return Document(opened, kept, tuple(leads))
+
+    def _read_values(self, text: str) -> tuple[list[str], list[Any], str]:
+        """What stands before each value, the values, and what is left of the text."""
+        self._bar_many(text)
+        leads: list[str] = []
+        values: list[Any] = []
+        end = 0
+        while lead := _LEAD.match(text, end):
+            try:
+                value, end = _JSON.raw_decode(text, lead.end())
+            except json.JSONDecodeError:
+                break
+            except RecursionError:
+                raise Unparsable("JSON nested too deep") from None
+            if len(values) >= self._bounds.max_values:
+                raise Unparsable(f"JSON with more than {self._bounds.max_values} values")
+            leads.append(lead[0])
+            values.append(value)
+        return leads, values, text[end:]
 
     def _read_json(self, text: str) -> Node:
-        commas = text.count(",") + text.count("[") + text.count("{")
-        if commas > self._bounds.max_values:
-            raise Unparsable(f"JSON with more than {self._bounds.max_values} values")
+        self._bar_many(text)
         try:
             value = _JSON.decode(text)
         except RecursionError:
             raise Unparsable("JSON nested too deep") from None
         return self._open(value)
 
-    def _open(self, value: Any) -> Node:
-        """A value in which every text was looked at."""
+    def _bar_many(self, text: str) -> None:
+        if sum(map(text.count, ",[{")) > self._bounds.max_values:
+            raise Unparsable(f"JSON with more than {self._bounds.max_values} values")
+
+    def _open(self, value: Any, *, is_counted: bool = False) -> Node:
+        """A value in which every text was looked at.
+
+        Args:
+            value: As JSON has it.
+            is_counted: Whether its numbers were counted with those of an array around it.
+        """
         match value:
             case str():
                 _bar_surrogates(value)
                 return self.read_text(value)
             case list():
-                return self._read_array(value)
+                return self._read_array(value, is_counted=is_counted)
             case dict():
+                if carried := self._read_numbered(value):
+                    return carried
                 self._descend()
                 for key in value:
                     self._read_key(key)
@@ -265,20 +320,35 @@ class _Reader:
             case _:
                 return value  # type: ignore[no-any-return]  # numbers, true, false and null
 
-    def _read_array(self, values: list[Any]) -> Node:
-        if len(values) >= _MIN_NUMBERS and all(
-            type(one) is int and 0 <= one < _BYTE for one in values
-        ):
-            data = bytes(values)
-            if kind := image_kind(data):
-                return self._count(Carried(data, kind, Spelling.NUMBERS))
-        if (_count_numbers(values) or 0) > _MAX_NUMBERS:
-            written = json.dumps(values).encode()
-            return Carried(written, "numbers", Spelling.NUMBERS, is_image=False)
+    def _read_array(self, values: list[Any], *, is_counted: bool) -> Node:
+        data = _to_bytes_of(values)
+        numbers = _count_numbers(values)
+        are_many = not is_counted and self._are_many(numbers or 0)
+        if kind := image_kind(data) or (bare_kind(data) if are_many else ""):
+            if not all(type(one) is int and one >= 0 for one in values):
+                raise Unparsable("an image in numbers that are no bytes")
+            return self._count(Carried(data, kind, Spelling.NUMBERS))
+        if are_many:
+            return _to_carried(values)
         self._descend()
-        opened: list[Node] = [self._open(one) for one in values]
+        is_counted = numbers is not None
+        opened: list[Node] = [self._open(one, is_counted=is_counted) for one in values]
         self._depth -= 1
         return opened
+
+    def _read_numbered(self, values: dict[str, Any]) -> Carried | None:
+        """An object of numbers alone, as some languages write arrays of bytes."""
+        numbers = [one for one in values.values() if type(one) in {int, float}]
+        indices = sorted((key for key in values if key.isdecimal()), key=int)
+        for order in (numbers, [values[key] for key in indices]):
+            if image_kind(_to_bytes_of(order)):
+                raise Unparsable("an image in the numbers of an object")
+        return _to_carried(values) if self._are_many(len(numbers)) else None
+
+    def _are_many(self, numbers: int) -> bool:
+        """Whether the arrays of a request hold too many numbers, with those of one more."""
+        self._numbers += numbers if numbers >= _MIN_ROW else 0
+        return numbers >= _MIN_ROW and self._numbers > _MAX_NUMBERS
 
     def _read_key(self, key: str) -> None:
         _bar_surrogates(key)
@@ -295,6 +365,24 @@ class _Reader:
         self._depth += 1
         if self._depth > self._bounds.max_depth:
             raise Unparsable(f"nested deeper than {self._bounds.max_depth}")
+
+
+def _carries(node: Node) -> bool:
+    return any(isinstance(one, Carried) for _, one in walk(node))
+
+
+def _to_carried(values: list[Any] | dict[str, Any]) -> Carried:
+    return Carried(json.dumps(values).encode(), "numbers", Spelling.NUMBERS, is_image=False)
+
+
+def _to_bytes_of(values: list[Any]) -> bytes:
+    """An array's numbers as bytes, with or without a sign; none if it is too short or no such."""
+    if len(values) < _MIN_NUMBERS or not all(
+        type(one) in {int, float} and -_BYTE // 2 <= one < _BYTE and one == int(one)
+        for one in values
+    ):
+        return b""
+    return bytes(int(one) % _BYTE for one in values)
 
 
 def _count_numbers(values: list[Any]) -> int | None:
@@ -468,7 +556,7 @@ def change(node: Node, changes: Mapping[Where, Node], where: Where = ()) -> Node
     match node:
         case Document(value=value):
             changed = change(value, changes, where)
-            return node if changed is value else Document(changed)
+            return node if changed is value else replace(node, value=changed, text=None)
         case Form(fields=fields):
             made = tuple(
                 replace(field, value=change(field.value, changes, (*where, *key)))
@@ -516,20 +604,24 @@ def _to_bytes(node: Node) -> bytes:
 
 def _to_text_of(node: Node) -> str:
     match node:
-        case str():
-            return node
+        case str(text) | Document(text=str(text)):
+            return text
         case Carried(spelling=Spelling.RAW):
             return node.data.decode()
         case Carried():
             return str(node)
-        case Document(text=str(text)):
-            return text
+        case Document(value=list(values), leads=leads) if leads:
+            return "".join(lead + _dump(one) for lead, one in zip(leads, values, strict=True))
         case Document(value=value):
-            return json.dumps(_to_json(value), allow_nan=False, separators=(",", ":"))
+            return _dump(value)
         case Form(fields=fields):
             return urlencode([(one.name, _to_text_of(one.value)) for one in fields])
         case _:
             raise TypeError(type(node).__name__)
+
+
+def _dump(node: Node) -> str:
+    return json.dumps(_to_json(node), allow_nan=False, separators=(",", ":"))
 
 
 def _to_json(node: Node) -> Any:

@@ -21,7 +21,7 @@ _SIGNATURES: tuple[tuple[str, bytes], ...] = (
     ("tiff", rb"II[*+]\x00|MM\x00[*+]|II\x00\*|MM\*\x00"),
     ("jpeg xr", rb"II\xbc[\x00\x01]"),
     # RIFF and the ISO base format hold WebP, AVIF and HEIC, and films.
-    ("riff", rb"RIF[FX].{4}(?!WAVE)"),
+    ("riff", rb"RIF[FX].{4}(?!WAVE)[A-Z]"),
     ("iso media", rb"\x00.{3}(?:ftyp|moov|mdat|free|skip|wide)"),
     ("jpeg 2000", rb"\x00\x00\x00\x0cjP|\xff\x4f\xff\x51"),
     ("jpeg xl", rb"\xff\x0a|\x00\x00\x00\x0cJXL "),
@@ -62,6 +62,10 @@ _IMAGE = re.compile(
 )
 # Behind a declaration and comments, whose length is anything.
 _SVG = re.compile(rb"<!DOCTYPE\s+svg|<(?:\w{1,20}:)?svg[\s>/]")
+_BEFORE_MARKUP = b" \t\r\n\f\v\x00\xef\xbb\xbf"  # and a byte order mark
+_BEFORE_MARKUP_TEXT = " \t\r\n\f\v\x00\ufeff"
+# The length of a comment, then kinds of palette and picture; at last bits of a pixel.
+_TGA = re.compile(rb".[\x00\x01][\x01-\x03\x09-\x0b].{13}[\x01\x08\x0f\x10\x18\x20]", re.DOTALL)
 _NAMES = tuple(name for name, _ in _SIGNATURES)
 
 _OPAQUE: tuple[tuple[str, bytes], ...] = (
@@ -81,13 +85,29 @@ def image_kind(data: bytes) -> str:
     """The name of the picture format that bytes begin as; empty if they are none.
 
     Args:
-        data: The beginning, or all.
+        data: The beginning, or all, which tells more of markup.
     """
-    head = data[:HEAD]
-    found = _IMAGE.match(head)
+    found = _IMAGE.match(data[:HEAD])
     if found and found.lastindex:
         return _NAMES[found.lastindex - 1]
-    return "svg" if head.lstrip()[:1] == b"<" and _SVG.search(head) else ""
+    return "svg" if data.lstrip(_BEFORE_MARKUP)[:1] == b"<" and _SVG.search(data) else ""
+
+
+def is_svg(text: str) -> bool:
+    """Whether a text is a picture as it stands."""
+    is_markup = text.lstrip(_BEFORE_MARKUP_TEXT)[:1] == "<"
+    return is_markup and bool(_SVG.search(text.encode("utf-8", "replace")))
+
+
+def bare_kind(data: bytes) -> str:
+    """The name of a format that has no signature; empty if bytes cannot be that.
+
+    Random bytes are taken for it once in a hundred thousand times, so words must not be asked.
+
+    Args:
+        data: The beginning, or all, of what is not text.
+    """
+    return "tga" if _TGA.match(data) else ""
 
 
 def opaque_kind(data: bytes) -> str:

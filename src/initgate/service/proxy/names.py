@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # Spaces, controls and format characters, which parsers of URLs skip at the start.
-_SKIPPED = r"[\s\x00-\x20\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]*"
+_SKIPPED = r"[\s\x00-\x20\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]*+"
 _GAPS = r"[\t\r\n]*"  # which they skip everywhere
 _FETCHED = "|".join(_GAPS.join(name) for name in ("http", "https", "ftp", "file"))
 _COLON, _SLASH = "(?::|%3a)", r"(?:[/\\]|%2f|%5c)"
@@ -21,7 +21,7 @@ URL = re.compile(
 )
 """A text that begins like a URL, whatever follows: what fetches it may quote spaces or cut it."""
 
-PATH = re.compile(r"\s*(?:/|~/|\\\\|[A-Za-z]:[\\/])[^\n]{1,4095}")
+PATH = re.compile(r"\s*+(?:/|~/|\\\\|[A-Za-z]:[\\/])[^\n]{1,4095}")
 """A whole text that is an absolute path on a server, as long as a system takes them."""
 
 MEDIA_FILE = re.compile(
@@ -35,7 +35,7 @@ MEDIA_FILE = re.compile(
 """A whole text that is the name of a picture, a film or latents."""
 
 # A prompt may begin with a slash, but is more than one word.
-_ONE_WORD = re.compile(r"\s*\S+\s*")
+_ONE_WORD = re.compile(r"\s*+\S+\s*")
 
 
 def is_path(text: str) -> bool:
