@@ -478,3 +478,81 @@ def test_a_url_is_found_in_every_value_of_a_text(text: str) -> None:
 def test_a_url_is_found_in_a_message_of_a_socket() -> None:
     said = b'42["run",{"a":"https://example.org/a.png"}]'
     assert named("generic", request("/x", said, method="WS")) == ["0.1.a"]
+
+
+# ── Names in places that a route did not list ─────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (
+            "/v1/threads/t/messages",
+            {"content": [{"type": "image_file", "image_file": {"file_id": "f"}}]},
+        ),
+        ("/v1/responses", {"tools": [{"container": {"type": "auto", "file_ids": ["f"]}}]}),
+        ("/v1/responses", {"tools": [{"container": "c"}]}),
+        ("/v1/responses", {"input": [{"type": "item_reference", "id": "m"}]}),
+        ("/v1/responses", {"input": [{"id": "m"}]}),
+        ("/v1/responses", {"input": [{"type": "image_generation_call", "id": "i"}]}),
+        ("/v1/responses", {"input": "a", "previous_response_id": "r"}),
+        ("/v1/responses", {"input": "a", "conversation": {"id": "c"}}),
+        ("/v1/conversations/c/items", {"items": [{"type": "item_reference", "id": "m"}]}),
+        ("/v1/assistants", {"tool_resources": {"code_interpreter": {"file_ids": ["f"]}}}),
+        ("/v1/images/edits", {"Image": "/srv/a.png"}),
+        ("/v1/images/edits", {"IMAGES": [{"Image_URL": "a"}]}),
+    ],
+)
+def test_what_a_server_with_openais_api_keeps_is_a_reference(path: str, value: Any) -> None:
+    assert named("openai", json_request(path, value))
+
+
+def test_an_ordinary_chat_is_forwarded() -> None:
+    items = [
+        {"role": "user", "content": "/imagine a cat"},
+        {"type": "message", "id": "m", "role": "assistant", "content": [{"text": "no"}]},
+        {"type": "function_call", "id": "f", "call_id": "c", "arguments": '{"a": "b"}'},
+        {"role": "user", "content": '"https" is what?'},
+    ]
+    value = {"model": "/models/a", "input": items, "stream": True}
+    assert named("openai", json_request("/v1/responses", value)) == []
+    assert named("huggingface", json_request("/v1/chat/completions", value)) == []
+
+
+def test_a_picture_that_the_server_made_stands_beside_its_id_which_is_left_out() -> None:
+    item = {"type": "image_generation_call", "id": "i", "result": spelt(PICTURE)}
+    plan = read_by("openai", json_request("/v1/responses", {"input": [item]}))
+    verdicts = dict.fromkeys(plan.images, Allowed("1"))
+    forwarded = conclude(plan, verdicts=verdicts, resolved={}, rewrite=lambda one: one)
+    assert json.loads(forwarded.body) == {"input": [{**item, "id": None}]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"inputs": ["a", "/srv/a.png"]},
+        {"inputs": {"src": "/srv/a.png"}},
+        {"inputs": {"question": "a", "src": "pictures/a.png"}},
+        {"messages": [{"content": [{"type": "image_url", "image_url": {"url": "/srv/a"}}]}]},
+        {"messages": [{"content": [{"type": "image_url", "image_url": {"url": "a.png"}}]}]},
+        {"parameters": {"deep": {"er": "/srv/my pictures/a.png"}}},
+    ],
+)
+def test_a_path_is_a_reference_wherever_it_stands_for_hugging_face(value: Any) -> None:
+    assert named("huggingface", json_request("/models/a", value))
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/mcp/", "/gradio_api/mcp/http", "/mcp"])
+def test_a_tool_of_gradio_is_called_with_no_path(path: str) -> None:
+    value = {"method": "tools/call", "params": {"name": "f", "arguments": {"image": "/srv/a b"}}}
+    assert named("gradio", json_request(path, value))
+
+
+@pytest.mark.parametrize("dialect", ["generic", "a1111", "comfyui", "gradio", "openai"])
+@pytest.mark.parametrize(
+    "value",
+    [{"a": ["/srv/a"]}, {"a": "C:\\pictures\\a b.png"}, {"x": {"file_id": "f"}}],
+    ids=["path", "path with a space", "id"],
+)
+def test_a_route_of_nobody_takes_no_path_and_no_id_of_a_file(dialect: str, value: Any) -> None:
+    assert named(dialect, json_request("/other/run", value))

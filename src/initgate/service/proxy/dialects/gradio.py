@@ -45,7 +45,10 @@ def _file_hints(node: dict[str, Node], where: Where) -> Iterator[Hint]:
         yield Hint((*where, "name"), Sign.REFERENCE, name)
 
 
-_CALL = r"/(?:queue/(?:join|data|push)|run/[^/]+|api/[^/]+|call/(?:v2/)?[^/]+|component_server)"
+_CALL = (
+    r"/(?:queue/(?:join|data|push)|run/[^/]+|api/[^/]+|call/(?:v2/)?[^/]+|component_server"
+    r"|mcp(?:/.*)?)"
+)
 
 ROUTES = (
     Route(r"/upload", images=(), learn=_learn),

@@ -2,7 +2,7 @@
 
 A picture is the body as such, or base64 in ``inputs``, where prompts stand too. What a text is
 there that is no picture: a URL, a path or a file's name is a reference, as the loaders of such
-servers open it; all else is words.
+servers open it; all else is words. Elsewhere, paths are references as well.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from initgate.service.proxy.core import Dialect, Hint, Response, Route, Sign
 from initgate.service.proxy.dialects.answers import to_message, to_response
 from initgate.service.proxy.found import Node, Where, walk
-from initgate.service.proxy.names import MEDIA_FILE, PATH, URL
+from initgate.service.proxy.names import MEDIA_FILE, PATH, URL, is_path
 
 
 def _refuse(message: str, decision_id: str) -> Response:
@@ -22,14 +22,24 @@ def _refuse(message: str, decision_id: str) -> Response:
 
 _BODY: Where = ()
 _INPUTS: Where = ("inputs",)
+_MODEL: Where = ("model",)
 
 
 def _prompt_hints(root: Node) -> Iterator[Hint]:
     for where, node in walk(root):
-        if where not in {_BODY, _INPUTS} or not isinstance(node, str):
+        if not isinstance(node, str):
             continue
-        if not any(form.fullmatch(node) for form in (URL, PATH, MEDIA_FILE)):
-            yield Hint(where, Sign.WORDS)
+        if where in {_BODY, _INPUTS}:
+            if not _names_file(node):
+                yield Hint(where, Sign.WORDS)
+        elif where[-1:] == _MODEL:  # which servers call by the path of its folder
+            continue
+        elif is_path(node) or (where[:1] == _INPUTS and _names_file(node)):
+            yield Hint(where, Sign.REFERENCE)
+
+
+def _names_file(text: str) -> bool:
+    return any(form.fullmatch(text) for form in (URL, PATH, MEDIA_FILE))
 
 
 _NAMES = (
@@ -61,6 +71,7 @@ HUGGINGFACE = Dialect(
                 # A pipeline's own fields, and those of other providers behind the same client.
                 *(f"{above}{name}" for name in _NAMES for above in ("", "inputs.", "parameters.")),
             ),
+            references=("**.image_url", "**.image_url.url", "**.file_id", "**.file_ids.*"),
             rule=_prompt_hints,
         ),
     ),
