@@ -287,7 +287,7 @@ def with_tables_first(jpeg: bytes) -> bytes:
 
 FORMATS = {
     **{name: in_format(name) for name in ("PNG", "GIF", "WEBP", "BMP", "TIFF", "ICO", "PPM")},
-    **{name: in_format(name) for name in ("PCX", "SGI", "DDS", "JPEG2000")},
+    **{name: in_format(name) for name in ("PCX", "SGI", "DDS", "JPEG2000", "TGA")},
     "JPEG": with_tables_first(in_format("JPEG")),
 }
 
@@ -556,3 +556,33 @@ def test_a_tool_of_gradio_is_called_with_no_path(path: str) -> None:
 )
 def test_a_route_of_nobody_takes_no_path_and_no_id_of_a_file(dialect: str, value: Any) -> None:
     assert named(dialect, json_request("/other/run", value))
+
+
+@pytest.mark.parametrize("size", [4, 60])
+def test_a_picture_in_pieces_of_one_text_is_found(size: int) -> None:
+    text = spelt(PICTURE)
+    pieces = [json.dumps(text[at : at + size]) for at in range(0, len(text), size)]
+    for said in (" ".join(pieces), f"[{','.join(pieces)}]", "\n".join(pieces)):
+        assert not passes_unseen(json_request("/x", {"a": said}))
+        assert not passes_unseen(form_request("/x", part("a", said.encode())))
+    beside = json.dumps(spelt(file_of("astronaut", "PNG", most=32)))
+    with pytest.raises(Unparsable):  # though another picture makes it to be written anew
+        read_by("generic", json_request("/x", {"a": " ".join([*pieces, beside])}))
+
+
+def test_several_values_in_one_text_are_no_picture_but_a_name() -> None:
+    asked = json_request("/sdapi/v1/img2img", {"init_images": ['"a.png" "b.png"']})
+    assert named("a1111", asked) == ["init_images.0"]
+
+
+def test_a_token_in_a_header_or_the_query_may_be_escaped() -> None:
+    token = base64.b64encode(bytes(range(1, 256)) * 3).decode().replace("+", "%2B")
+    assert "%2B" in token
+    asked = request(
+        "/x",
+        method="GET",
+        query=f"state={token.replace('%', '%25')}",
+        headers=(("x-token", token), ("sec-ch-ua", '"Chromium";v="120", "Not a brand";v="8"' * 3)),
+    )
+    assert passes_unseen(asked)
+    assert not passes_unseen(json_request("/x", {"a": token}))

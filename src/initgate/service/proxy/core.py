@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from initgate.model import Allowed, Verdict
 from initgate.service.proxy import found
-from initgate.service.proxy.found import Body, Bounds, Node, Where
+from initgate.service.proxy.found import Body, Bounds, Document, Node, Where
 from initgate.service.proxy.names import URL, is_path
 from initgate.service.proxy.texts import Carried, Spelling, Unparsable
 
@@ -232,7 +232,7 @@ def read_request(
     images, opaque, named = _sort(body.root, taken)
     if images and route is None and not dialect.takes_unknown:
         raise Unparsable(f"an image on a route that the dialect {dialect.name} does not know")
-    references = {where: Reference(where, text) for where, text in named if not known(text)}
+    references = {where: Reference(where, text) for where, text in named.items() if not known(text)}
     if not ((images or len(references) < len(named)) and _are_pictures(body.root, taken)):
         taken = replace(taken, learn=None)
     hints = list(taken.rule(body.root)) if taken.rule else []
@@ -258,11 +258,11 @@ def read_request(
 
 def _sort(
     root: Node, route: Route
-) -> tuple[dict[Where, Carried], dict[Where, str], list[tuple[Where, str]]]:
+) -> tuple[dict[Where, Carried], dict[Where, str], dict[Where, str]]:
     """The pictures, what is opaque, and the texts that name pictures."""
     images: dict[Where, Carried] = {}
     opaque: dict[Where, str] = {}
-    named: list[tuple[Where, str]] = []
+    named: dict[Where, str] = {}
     for where, node in found.walk(root):
         match node:
             case Carried(is_image=is_image) if is_image or _is_place(where, route):
@@ -270,7 +270,9 @@ def _sort(
             case Carried(kind=kind):
                 opaque[where] = kind
             case str() if _is_reference(node, where, route):
-                named.append((where, node))
+                named[where] = node
+            case Document(text=str(text), leads=leads) if leads and _is_named(where, route):
+                named[where] = text  # several values are no text of which a place is known
             case _:
                 pass
     return images, opaque, named
@@ -309,11 +311,16 @@ def _are_pictures(root: Node, route: Route) -> bool:
 def _is_reference(text: str, where: Where, route: Route) -> bool:
     if not text.strip():
         return False
-    if _fits(where, route.images) or _fits(where, route.references):
+    if _is_named(where, route):
         return True
     if route.may_hold_urls:
         return False
     return bool(URL.fullmatch(text) or (route is _UNKNOWN and is_path(text)))
+
+
+def _is_named(where: Where, route: Route) -> bool:
+    """Whether a text names a picture there."""
+    return _fits(where, route.images) or _fits(where, route.references)
 
 
 def _is_place(where: Where, route: Route) -> bool:

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, urlencode
 from initgate.service.proxy import multipart
 from initgate.service.proxy.kinds import bare_kind, image_kind, opaque_kind
 from initgate.service.proxy.multipart import Piece, bar_charset
-from initgate.service.proxy.texts import MIN_TEXT, Carried, Spelling, Unparsable, look
+from initgate.service.proxy.texts import MIN_TEXT, Carried, Spelling, Unparsable, bar_hidden, look
 
 Where: TypeAlias = tuple[str | int, ...]
 """A place in a request: keys of objects, names of fields with their number, indices of arrays."""
@@ -154,18 +154,19 @@ def read(data: bytes, *, content_type: str = "", encoding: str = "", bounds: Bou
 
 
 def read_text(text: str, *, bounds: Bounds) -> Node:
-    """Reads a text that stands outside the body, or is a message of a socket."""
-    return _Reader(bounds).read_text(text)
+    """Reads a text that stands outside the body, where bytes that are no picture may stand."""
+    return _Reader(bounds, is_outside=True).read_text(text)
 
 
 def read_query(query: str, *, bounds: Bounds) -> Form:
     """Reads what stands after the question mark."""
-    return _Reader(bounds).read_urlencoded(query)
+    return _Reader(bounds, is_outside=True).read_urlencoded(query)
 
 
 class _Reader:
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, *, is_outside: bool = False) -> None:
         self._bounds = bounds
+        self._is_outside = is_outside
         self._depth = 0
         self._images = 0
         self._layers = 0
@@ -240,7 +241,11 @@ class _Reader:
     def _bar_carried(self, text: str) -> None:
         """What a text stands for must be words: it would have to be encoded twice again."""
         self._layers += 1
-        if self._layers > _MAX_LAYERS or _carries(self.read_text(text)):
+        inner = walk(self.read_text(text)) if self._layers <= _MAX_LAYERS else ()
+        is_barred = any(
+            isinstance(one, Carried) and (one.is_image or not self._is_outside) for _, one in inner
+        )
+        if self._layers > _MAX_LAYERS or is_barred:
             raise Unparsable("something encoded twice")
         self._layers -= 1
 
@@ -259,10 +264,13 @@ class _Reader:
                 raise Unparsable("something encoded in JSON that does not end as it should")
             self._look("\n" + text)
             return text
-        kept = None if _carries(opened) else text
+        read = Document(opened, None, tuple(leads))
         if len(opened) == 1 and not leads[0].strip():
-            return Document(opened[0], kept)
-        return Document(opened, kept, tuple(leads))
+            read = Document(opened[0])
+        # All of it is a text as well, for decoders that skip brackets and quotes.
+        carried = [where for where, one in walk(read) if isinstance(one, Carried)]
+        bar_hidden(_to_text_of(change(read, dict.fromkeys(carried, ""))) if carried else text)
+        return read if carried else replace(read, text=text)
 
     def _read_values(self, text: str) -> tuple[list[str], list[Any], str]:
         """What stands before each value, the values, and what is left of the text."""
@@ -339,7 +347,7 @@ class _Reader:
     def _read_numbered(self, values: dict[str, Any]) -> Carried | None:
         """An object of numbers alone, as some languages write arrays of bytes."""
         numbers = [one for one in values.values() if type(one) in {int, float}]
-        indices = sorted((key for key in values if key.isdecimal()), key=int)
+        indices = sorted(filter(str.isdecimal, values), key=lambda key: (len(key), key))
         for order in (numbers, [values[key] for key in indices]):
             if image_kind(_to_bytes_of(order)):
                 raise Unparsable("an image in the numbers of an object")

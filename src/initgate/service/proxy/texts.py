@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import unquote_to_bytes
@@ -63,6 +63,7 @@ _ESCAPED = re.compile(
     re.IGNORECASE,
 )
 _MAX_CODE = 0x10FFFF
+_SURROGATES = range(0xD800, 0xE000)
 _MAX_ESCAPED = 500_000  # more of them are no words
 
 # The values of bytes, one after another.
@@ -157,9 +158,10 @@ def look(text: str, *, most: int, bar: Callable[[str], None]) -> Carried | None:
         return carried
     if len(text) > most:
         raise Unparsable("more words than max_words")
-    if any(image_kind(one) for one in _as_bytes(text)):
+    characters = text[:HEAD].encode("latin-1", "replace")
+    if _begins_file(characters) or image_kind(_to_numbers(text)):
         raise Unparsable("an image whose bytes are written as characters or numbers")
-    _bar_hidden(text)
+    bar_hidden(text)
     if sum(map(text.count, ("%", "\\", "&#"))) > _MAX_ESCAPED:
         raise Unparsable(f"more than {_MAX_ESCAPED} characters that are escaped")
     unescaped = _ESCAPED.sub(_unescape, text)
@@ -177,17 +179,18 @@ def _unescape(found: re.Match[str]) -> str:
             code = int(found[number])
         case _:
             code = int(found[number], 16)
-    return chr(code) if code <= _MAX_CODE else found[0]
+    return chr(code) if code <= _MAX_CODE and code not in _SURROGATES else "\ufffd"
 
 
-def _as_bytes(text: str) -> Iterator[bytes]:
-    """What a text begins as if each character, or each number in it, is a byte."""
-    yield text[:HEAD].encode("latin-1", "replace")
+def _to_numbers(text: str) -> bytes:
+    """The bytes that a text begins to list in decimals; none if it does not."""
     head = text[: HEAD * 4]
-    if _LISTED.fullmatch(head):
-        numbers = [int(one) for one in re.findall(r"-?\d{1,3}", head)[:HEAD]]
-        if all(-_BYTE // 2 <= one < _BYTE for one in numbers):
-            yield bytes(one % _BYTE for one in numbers)
+    if not _LISTED.fullmatch(head):
+        return b""
+    numbers = [int(one) for one in re.findall(r"-?\d{1,3}", head)]
+    if not all(-_BYTE // 2 <= one < _BYTE for one in numbers):
+        return b""
+    return bytes(one % _BYTE for one in numbers)
 
 
 def _look_in_url(header: str, rest: str, most: int, bar: Callable[[str], None]) -> Carried | None:
@@ -230,7 +233,7 @@ def _is_picture_in_hex(beginning: str) -> bool:
         head = _from_hex(compact[: len(compact) // 2 * 2])
     except ValueError:
         return False
-    return bool(image_kind(head) or bare_kind(head))
+    return _begins_file(head)
 
 
 def _from_hex(text: str) -> bytes:
@@ -280,8 +283,12 @@ def _is_text(data: bytes) -> bool:
         return False
 
 
-def _bar_hidden(text: str) -> None:
-    """Finds what a decoder that skips characters, or begins after some, would find."""
+def bar_hidden(text: str) -> None:
+    """Finds what a decoder that skips characters, or begins after some, would find.
+
+    Raises:
+        Unparsable: It would find a picture.
+    """
     for reading in _read_base64(text):
         kept, starts = _skip(reading)
         runs = (run[0] for run in _BASE64_RUN.finditer(reading))
@@ -318,9 +325,13 @@ def _skip(reading: bytes) -> tuple[bytes, list[int]]:
 
 def _begins_image(digits: bytes) -> bool:
     head = digits[: min(len(digits), _BEGINNING) // 4 * 4]
-    return len(head) >= MIN_TEXT and bool(image_kind(base64.b64decode(head)))
+    return len(head) >= MIN_TEXT and _begins_file(base64.b64decode(head))
 
 
 def _begins_in_hex(digits: bytes) -> bool:
     head = digits[: min(len(digits), _BEGINNING) // 2 * 2]
-    return len(head) >= 2 * MIN_TEXT and bool(image_kind(bytes.fromhex(head.decode())))
+    return len(head) >= 2 * MIN_TEXT and _begins_file(bytes.fromhex(head.decode()))
+
+
+def _begins_file(data: bytes) -> bool:
+    return bool(image_kind(data) or bare_kind(data))
