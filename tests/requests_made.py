@@ -83,6 +83,11 @@ DISGUISES: dict[str, Callable[[bytes], str]] = {
     "base64 of JSON": lambda data: _base64(json.dumps({"image": _base64(data)}).encode()),
     "base64 of gzip": lambda data: _base64(gzip.compress(data)),
     "a data url that is no base64": lambda data: f"data:image/png;base64,#{_base64(data)}",
+    "much before it that decoders skip": lambda data: "*" * 500 + _base64(data),
+    "escapes": lambda data: "a " + "".join(f"\\u{ord(one):04x}" for one in _base64(data)),
+    "percents": lambda data: "".join(f"%{one:02x}" for one in data),
+    "characters of markup": lambda data: "".join(f"&#{ord(one)};" for one in _base64(data)),
+    "characters for bytes": lambda data: data.decode("latin-1"),
 }
 """Each is a picture to some decoders and none, or another, to others."""
 
