@@ -18,7 +18,7 @@ from initgate.service.proxy.dialects import DIALECTS
 from initgate.service.proxy.driver import Proxy
 from initgate.service.proxy.found import Bounds
 from initgate.service.proxy.references import Fetcher
-from initgate.service.run import listen, take_over_logging
+from initgate.service.run import Server, listen, take_over_logging
 from initgate.wiring import load_gate, make_log
 
 _BACKLOG = 512
@@ -50,7 +50,7 @@ def run(settings: Settings) -> None:
             timeout_graceful_shutdown=own.stop_seconds,
         )
         log.info("proxying", host=own.host, port=own.port, dialect=own.dialect)
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config).run(sockets=[listener])
 
 
 def make_proxy(gate: Gate, own: ProxySettings) -> Proxy:
