@@ -296,6 +296,7 @@ PLAIN = part("a", b"1")
         multipart(
             b'Content-Disposition: form-data; name="a"; filename="b"; filename*=utf-8\'\'c\r\n\r\n1'
         ),
+        multipart(b"Content-Disposition: form-data; name=\"a\"; filename*=utf-8''x%00y\r\n\r\n1"),
         multipart(b'Content-Disposition: form-data; name="a"\r\n folded: x\r\n\r\n1'),
         multipart(
             b'Content-Disposition: form-data; name="a"\r\n'
