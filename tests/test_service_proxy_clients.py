@@ -271,6 +271,51 @@ def test_horde_sdk_is_told_of_a_refusal(horde: Behind) -> None:
     assert horde.upstream.got == []
 
 
+def pop_at(horde: Behind, name: str) -> Any:
+    """What a worker is handed, if the horde has a job with a picture for it."""
+    models = pytest.importorskip("horde_sdk.ai_horde_api.apimodels")
+    api = pytest.importorskip("horde_sdk.ai_horde_api")
+    job_id = "00000000-0000-0000-0000-000000000001"
+    horde.upstream.answers["/api/v2/generate/pop"] = {
+        "id": job_id,
+        "ids": [job_id],
+        "model": "a",
+        "payload": {"seed": "7"},
+        "skipped": {},
+        "source_image": base64.b64encode(file_of(name, "WEBP", most=SIDE)).decode(),
+        "source_processing": "img2img",
+    }
+    horde.upstream.answers["/api/v2/generate/submit"] = {"reward": 1}
+    asked = models.ImageGenerateJobPopRequest(
+        apikey="0000000000",
+        name="a",
+        bridge_agent="a:1:b",
+        models=["a"],
+        max_pixels=262144,
+    )
+    client = api.ai_horde_clients.AIHordeAPIManualClient()
+    return client.submit_request(asked, asked.get_default_success_response_type())
+
+
+def test_a_worker_of_horde_sdk_gets_its_picture(horde: Behind) -> None:
+    job = pop_at(horde, "flower")
+    assert job.ids_present
+    assert base64.b64decode(job.source_image) == file_of("flower", "WEBP", most=SIDE)
+
+
+def test_a_worker_of_horde_sdk_gets_no_listed_picture_and_the_horde_is_told(horde: Behind) -> None:
+    horde.upstream.got.clear()
+    job = pop_at(horde, "astronaut")
+    assert not job.ids_present
+    assert job.source_image is None
+    asked, submitted = horde.upstream.got
+    assert submitted.path == "/api/v2/generate/submit"
+    assert submitted.header("apikey") == asked.header("apikey") == "0000000000"
+    models = import_module("horde_sdk.ai_horde_api.apimodels")
+    told = models.ImageGenerationJobSubmitRequest(**json.loads(submitted.body))
+    assert told.state == "csam"
+
+
 # ── gradio_client ─────────────────────────────────────────────────────────────────────────────
 
 

@@ -597,10 +597,34 @@ def test_a_model_of_invoke_may_come_from_a_url() -> None:
     assert json.loads(forward("invokeai", asked).body) == source
 
 
-@pytest.mark.parametrize("route", ["generate/pop", "generate/pop_multi", "generate/text/pop"])
+@pytest.mark.parametrize("route", ["generate/pop_multi", "generate/text/pop", "interrogate/pop"])
 def test_a_worker_of_the_horde_is_given_no_jobs_that_were_not_looked_at(route: str) -> None:
     with pytest.raises(Unparsable, match="worker"):
         read_by("horde", json_request(f"/api/v2/{route}", {"name": "a", "models": ["b"]}))
+
+
+def given_back(answer: bytes, *, is_listed: bool = True) -> list[Request]:
+    headers = (("apikey", "0"), ("x-other", "1"), ("accept", "*/*"))
+    asked = json_request("/api/v2/generate/pop", {"name": "a"}, headers=headers)
+    jobs = read_by("horde", asked).route.jobs
+    assert jobs is not None
+    return list(jobs.give_back(asked, answer, is_listed))
+
+
+@pytest.mark.parametrize(("is_listed", "state"), [(True, "csam"), (False, "faulted")])
+def test_a_job_is_given_back_to_the_horde_for_each_image_that_it_asks_for(
+    is_listed: bool, state: str
+) -> None:
+    first, second = given_back(b'{"id": "1", "ids": ["1", "2"]}', is_listed=is_listed)
+    assert [json.loads(one.body)["id"] for one in (first, second)] == ["1", "2"]
+    assert json.loads(first.body)["state"] == state
+    assert first.path == "/api/v2/generate/submit"
+    assert first.headers == (("apikey", "0"), ("content-type", "application/json"))
+
+
+@pytest.mark.parametrize("answer", [b"", b"{", b"[]", b'{"id": null}', b'{"ids": [1, ""]}'])
+def test_of_an_odd_job_nothing_is_given_back(answer: bytes) -> None:
+    assert given_back(answer) == []
 
 
 def test_a_webhook_of_the_horde_may_be_a_url() -> None:

@@ -537,6 +537,112 @@ async def test_redirects_and_long_answers_are_not_taken() -> None:
             await made.fetch("https://img.example.org/a.png")
 
 
+# ── Jobs that a server hands out ──────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def horde_of(gate: Gate, job: bytes, **more: Any) -> Iterator[tuple[str, list[Any], Gate]]:
+    """A horde behind a proxy that hands out one job: where it is, and what was submitted."""
+    submitted: list[Any] = []
+
+    def answer(request: Any) -> Any:
+        if request.url.path.endswith("/submit"):
+            submitted.append(json.loads(request.content) | {"by": request.headers["apikey"]})
+            return httpx.Response(200, json={"reward": 1})
+        handed = answer_with(job)
+        handed.headers.update({"content-type": "application/json", "x-kept": "1"})
+        return handed
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    with walled(gate, "horde", client=client, **more) as wall:
+        yield f"{wall.url}/api/v2/generate/pop", submitted, gate
+
+
+def job_with(**pictures: Any) -> bytes:
+    job = {"id": "1", "ids": ["1"], "model": "a", "payload": {"seed": "7"}}
+    return json.dumps(job | {"r2_upload": "https://r2.example.org/put", **pictures}).encode()
+
+
+def pop(url: str) -> Any:
+    return httpx.post(url, json={"name": "w", "models": ["a"]}, headers={"apikey": "key"})
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [
+        {"source_image": spelt(LISTED)},
+        {"source_image": spelt(OTHER), "source_mask": spelt(LISTED)},
+        {"extra_source_images": [{"image": spelt(OTHER)}, {"image": spelt(LISTED)}]},
+    ],
+    ids=["source_image", "source_mask", "extra_source_images"],
+)
+def test_a_job_with_a_listed_picture_is_given_back_and_the_worker_gets_none(
+    quick_gate: Gate, pictures: dict[str, Any]
+) -> None:
+    with horde_of(quick_gate, job_with(**pictures), backoff=waiting_after(1)) as horde:
+        url, submitted, _ = horde
+        for _ in range(2):  # a worker is not blamed for what it is handed
+            answer = pop(url)
+            assert (answer.status_code, answer.json()["id"]) == (200, None)
+            (record,) = quick_gate.journal.sink.last(1)
+            assert answer.headers["x-request-id"] == record.event["decision_id"]
+            assert record.event["reason"] == Reason.MATCH
+            assert spelt(LISTED)[:100] not in answer.text
+    told = {"id": "1", "state": "csam", "generation": "csam", "seed": 0, "by": "key"}
+    told |= {"gen_metadata": [{"type": "censorship", "value": "csam"}]}
+    assert submitted == [told, told]
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        job_with(source_image=spelt(LISTED[:2000])),
+        job_with(source_image="https://r2.example.org/get"),
+        job_with(other=spelt(b"PK\x03\x04" + bytes(600))),
+        job_with().replace(b'"model"', b'"id": "1", "model"'),
+    ],
+    ids=["unreadable", "only named", "archive", "read in two ways"],
+)
+def test_a_job_that_was_not_looked_at_is_given_back_as_faulted(
+    quick_gate: Gate, job: bytes
+) -> None:
+    with horde_of(quick_gate, job) as (url, submitted, _):
+        assert pop(url).json()["id"] is None
+    assert [(one["id"], one["state"]) for one in submitted] == [("1", "faulted")]
+
+
+def test_a_job_is_given_back_while_the_gate_is_busy(
+    quick_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def inspect(*_: object, **__: object) -> None:
+        raise Busy
+
+    monkeypatch.setattr(Pool, "inspect", inspect)
+    with horde_of(quick_gate, job_with(source_image=spelt(OTHER))) as (url, submitted, _):
+        answer = pop(url)
+    assert (answer.status_code, answer.json()["id"]) == (200, None)
+    assert [one["state"] for one in submitted] == ["faulted"]
+
+
+def test_a_job_without_a_listed_picture_arrives_as_it_was(quick_gate: Gate) -> None:
+    job = job_with(source_image=spelt(OTHER), source_processing="img2img")
+    with horde_of(quick_gate, job) as (url, submitted, _):
+        answer = pop(url)
+    assert answer.json() == json.loads(job)
+    assert answer.headers["x-kept"] == "1"
+    assert submitted == []
+
+
+def test_pictures_of_a_job_that_are_named_by_a_url_arrive_as_bytes(quick_gate: Gate) -> None:
+    job = job_with(source_image="https://img.example.org/a.png")
+    with horde_of(quick_gate, job, fetcher=fetcher(serve_other)) as (url, _, _):
+        assert pop(url).json()["source_image"] == spelt(OTHER)
+    listed = fetcher(lambda _: answer_with(LISTED))
+    with horde_of(quick_gate, job, fetcher=listed) as (url, submitted, _):
+        assert pop(url).json()["id"] is None
+    assert [one["state"] for one in submitted] == ["csam"]
+
+
 # ── The pool ──────────────────────────────────────────────────────────────────────────────────
 
 

@@ -39,11 +39,24 @@ class Bodies:
                 it (503).
         """
         self._check_length(headers.get("content-length", ""))
+        async with self.collected(_chunks(receive)) as body:
+            yield body
+
+    @asynccontextmanager
+    async def collected(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The same for a body that comes from elsewhere, or is there already.
+
+        Args:
+            chunks: Its parts.
+
+        Raises:
+            Problem: As above.
+        """
         parts: list[bytes] = []
         try:
             try:
                 async with asyncio.timeout(self._seconds):
-                    await self._collect(receive, parts)
+                    await self._collect(chunks, parts)
             except TimeoutError:
                 detail = f"the body did not arrive within {self._seconds:g} seconds"
                 raise Problem(408, detail, is_unread=True) from None
@@ -56,13 +69,9 @@ class Bodies:
         if told.isdecimal() and int(told[:20]) > self._max_bytes:
             raise self._too_large()
 
-    async def _collect(self, receive: Receive, parts: list[bytes]) -> None:
-        length, more = 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Problem(400, "the body ended early", is_unread=True)
-            chunk, more = message.get("body", b""), message.get("more_body", False)
+    async def _collect(self, chunks: AsyncIterator[bytes], parts: list[bytes]) -> None:
+        length = 0
+        async for chunk in chunks:
             length += len(chunk)
             if length > self._max_bytes:
                 raise self._too_large()
@@ -73,3 +82,13 @@ class Bodies:
 
     def _too_large(self) -> Problem:
         return Problem(413, f"more than {self._max_bytes} bytes", is_unread=True)
+
+
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem(400, "the body ended early", is_unread=True)
+        more = message.get("more_body", False)
+        yield message.get("body", b"")

@@ -6,7 +6,7 @@ It keeps nothing of a request. Answers, event streams and sockets pass through a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,9 +37,11 @@ from initgate.service.problems import Problem
 from initgate.service.proxy.canonical import Canonical, rewriter
 from initgate.service.proxy.clients import name_client
 from initgate.service.proxy.core import (
+    ANSWER,
     METHODS,
     Dialect,
     Headers,
+    Jobs,
     Plan,
     Reference,
     Request,
@@ -73,6 +75,7 @@ _HOP_BY_HOP = {
     "upgrade",
     "expect",
 }
+_NOBODY = ("", "")  # is refused: who asks for a job did not choose its pictures
 _MAX_LEARNT = 1 << 20  # an answer that gives ids is short
 _MAX_REASON = 120  # bytes, of why a socket closes
 _POLICY_VIOLATION, _TRY_LATER, _GONE = 1008, 1013, 1001  # RFC 6455 and its registry
@@ -322,34 +325,61 @@ class Proxy:
         )
 
     async def _forward(self, passed: _Passed, incoming: Incoming) -> Outgoing:
-        learn = passed.plan.route.learn
-        headers = self._forwarded_headers(passed.request.headers, incoming.scope)
-        if learn is not None:
-            headers = [one for one in headers if one[0] != "accept-encoding"]
-            headers.append(("accept-encoding", "identity"))  # its answer is read here
-        request = httpx.Request(
-            passed.request.method,
-            self._url(passed.request),
-            headers=headers,
-            content=passed.request.body or None,
-        )
+        learn, jobs = passed.plan.route.learn, passed.plan.route.jobs
+        request = self._to_server(passed.request, incoming.scope)
+        if learn is not None or jobs is not None:
+            request.headers["accept-encoding"] = "identity"  # its answer is read here
         try:
             response = await self._client.send(request, stream=True)
         except httpx.TransportError:
             return self._say(UNREACHABLE, 502)
+        if jobs is not None and response.is_success:
+            return await self._hand_out(jobs, passed.request, response, incoming.scope)
         answer = response.aiter_raw()
         learnt = b""
         if learn is not None and response.is_success:
             learnt = await _begin(answer)
             self._uploads.add(learn(passed.request, learnt))
         outgoing = StreamingResponse(_stream(learnt, answer, response), response.status_code)
-        dropped = _hop_by_hop(response.headers.get("connection", ""))
-        outgoing.raw_headers = [
-            (name.lower(), value)
-            for name, value in response.headers.raw
-            if name.decode("latin-1").lower() not in dropped
-        ]
+        outgoing.raw_headers = _answered_headers(response)
         return outgoing
+
+    async def _hand_out(
+        self, jobs: Jobs, asked: Request, response: httpx.Response, scope: Any
+    ) -> Outgoing:
+        """A job for who asked, if all in it passes; else none, and the server is told."""
+        outcome: _Passed | Decision | None = None
+        answer = b""
+        try:
+            async with self._bodies.collected(response.aiter_raw()) as answer:
+                headers = _to_headers(_answered_headers(response))
+                job = Request(ANSWER, asked.path, headers=headers, body=answer)
+                outcome = await self._decide(job, _NOBODY)
+        except (Busy, Problem, httpx.TransportError):
+            pass  # not all of it was looked at
+        finally:
+            await response.aclose()
+        if isinstance(outcome, _Passed):
+            handed = Outgoing(outcome.request.body, response.status_code)
+            for name, value in outcome.request.headers:
+                if name != "content-length":
+                    handed.headers.append(name, value)
+            return handed
+        is_listed = outcome is not None and outcome.reason is Reason.MATCH
+        for one in jobs.give_back(asked, answer, is_listed):
+            with suppress(
+                httpx.TransportError
+            ):  # the server waits for the job no longer than it may
+                await self._client.send(self._to_server(one, scope))
+        return _to_outgoing(jobs.none(outcome.verdict.decision_id if outcome else ""))
+
+    def _to_server(self, request: Request, scope: Any) -> httpx.Request:
+        return httpx.Request(
+            request.method,
+            self._url(request),
+            headers=self._forwarded_headers(request.headers, scope),
+            content=request.body or None,
+        )
 
     def _url(self, request: Request) -> httpx.URL:
         path = self._upstream.path.rstrip("/") + request.path
@@ -512,4 +542,18 @@ def _raw_path(scope: Any) -> str:
 
 
 def _headers(scope: Any) -> Headers:
-    return tuple((k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in scope["headers"])
+    return _to_headers(scope["headers"])
+
+
+def _answered_headers(response: httpx.Response) -> list[tuple[bytes, bytes]]:
+    """Those of an answer that are for the client."""
+    dropped = _hop_by_hop(response.headers.get("connection", ""))
+    return [
+        (name.lower(), value)
+        for name, value in response.headers.raw
+        if name.decode("latin-1").lower() not in dropped
+    ]
+
+
+def _to_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
+    return tuple((k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in raw)
