@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from initgate.service.proxy.kinds import HEAD, image_kind
 
@@ -239,7 +239,16 @@ def _is_text(data: bytes) -> bool:
 
 
 def _bar_hidden(text: str) -> None:
-    """Finds what a decoder that skips characters, or begins after a comma, would find."""
+    """Finds what a decoder that skips characters, or begins after a comma, would find.
+
+    Also in a form that is not called one, whose slashes are percent-encoded.
+    """
+    _bar_hidden_in(text)
+    if "%" in text and (unquoted := unquote(text)) != text:
+        _bar_hidden_in(unquoted)
+
+
+def _bar_hidden_in(text: str) -> None:
     commas = [found.end() for found in islice(re.finditer(",", text), _MAX_COMMAS)]
     for start in {0, *commas, text.rfind(",") + 1}:
         beginning = text[start : start + _BEGINNING]
