@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from samples import CONFIG, ROOT
 
 from initgate import Gate
 from initgate.config import BackoffSettings
-from initgate.model import Reason
+from initgate.model import Decision, Reason, Refused
 
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("starlette")
@@ -255,6 +256,45 @@ def test_who_is_refused_again_and_again_waits_and_is_told_so_like_a_refusal(
         assert wall.last_id() == recorded
         assert wall.upstream.got == []
         assert httpx.post(edits, json={"prompt": "no picture"}).status_code == 200
+
+
+def test_who_asks_many_times_at_once_learns_no_more_than_in_turn(quick_gate: Gate) -> None:
+    with walled(quick_gate, "generic", workers=1, waiting=30, backoff=waiting_after(2)) as wall:
+        with ThreadPoolExecutor(8) as many:
+            answers = list(many.map(lambda _: httpx.post(f"{wall.url}/a", content=LISTED), "a" * 8))
+        assert {one.status_code for one in answers} == {400}
+        assert sum("x-request-id" in one.headers for one in answers) == 2
+
+
+def test_who_has_to_wait_since_they_asked_is_not_forwarded_either(
+    quick_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backoff, inspect = waiting_after(1), Pool.inspect
+    who = ("address", "127.0.0.1")
+
+    async def inspect_while_refused(*given: Any, **more: Any) -> Any:
+        backoff.note(who, Decision(Refused("1"), Reason.MATCH))
+        return await inspect(*given, **more)
+
+    monkeypatch.setattr(Pool, "inspect", inspect_while_refused)
+    with walled(quick_gate, "generic", backoff=backoff) as wall:
+        assert "try again" in httpx.post(f"{wall.url}/a", content=OTHER).json()["detail"]
+        assert wall.upstream.got == []
+
+
+def test_messages_of_sockets_count_to_what_may_be_held(quick_gate: Gate) -> None:
+    with (
+        walled(quick_gate, "a1111", max_held_bytes=1000) as wall,
+        connect(ws(wall, "/queue/join"), proxy=None) as client,
+    ):
+        client.recv()
+        client.send(json.dumps({"data": ["a " * 400]}))
+        assert client.recv() == b"got it"
+        client.send(json.dumps({"data": ["a " * 600]}))
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            client.recv()
+        assert closed.value.rcvd.code == 1013
+        assert len(wall.upstream.said) == 1
 
 
 def test_who_waits_is_told_so_on_a_socket(quick_gate: Gate) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 from starlette.types import Receive
 
@@ -44,7 +44,7 @@ class Bodies:
 
     @asynccontextmanager
     async def collected(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The same for a body that comes from elsewhere, or is there already.
+        """The same for a body that comes from elsewhere.
 
         Args:
             chunks: Its parts.
@@ -64,6 +64,27 @@ class Bodies:
         finally:
             self._held -= sum(map(len, parts))
 
+    @contextmanager
+    def held(self, length: int) -> Iterator[None]:
+        """Room for a body that is there already, until the block is left.
+
+        Args:
+            length: In bytes.
+
+        Raises:
+            Problem: 503, there is none.
+        """
+        self._take(length)
+        try:
+            yield
+        finally:
+            self._held -= length
+
+    def _take(self, length: int) -> None:
+        if self._held + length > self._max_held:
+            raise Problem(503, "busy", retry_after=1, is_unread=True)
+        self._held += length
+
     def _check_length(self, told: str) -> None:
         """Turns away what says itself that it is too large, before a byte is read."""
         if told.isdecimal() and int(told[:20]) > self._max_bytes:
@@ -75,9 +96,7 @@ class Bodies:
             length += len(chunk)
             if length > self._max_bytes:
                 raise self._too_large()
-            if self._held + len(chunk) > self._max_held:
-                raise Problem(503, "busy", retry_after=1, is_unread=True)
-            self._held += len(chunk)
+            self._take(len(chunk))
             parts.append(chunk)
 
     def _too_large(self) -> Problem:

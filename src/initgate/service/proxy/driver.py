@@ -185,14 +185,14 @@ class Proxy:
         who = self._name(asked, incoming.scope)
         try:
             arrived, outcome = await self._take(asked, incoming, who)
+            if not isinstance(outcome, Decision):
+                return outcome
+            decision_id = await self._hold_back(who, outcome, arrived)  # its body is held no more
         except Problem as problem:
             return self._turn_away(problem)
         except Busy:
             return self._turn_away(Problem(503, retry_after=2))
-        if isinstance(outcome, Decision):  # by now its body is no longer held
-            decision_id = await self._hold_back(who, outcome, arrived)
-            return _to_outgoing(self._dialect.refuse(InitImageRefused.MESSAGE, decision_id))
-        return outcome
+        return _to_outgoing(self._dialect.refuse(InitImageRefused.MESSAGE, decision_id))
 
     async def _take(
         self, asked: Request, incoming: Incoming, who: tuple[str, str]
@@ -222,8 +222,12 @@ class Proxy:
         return name_client(asked.headers, address, told_by=self._client_header)
 
     async def _hold_back(self, who: tuple[str, str], decision: Decision, arrived: float) -> str:
-        """Counts a refusal and lets its time pass; its id."""
-        self._backoff.note(who, decision)
+        """Counts a refusal and lets its time pass; its id.
+
+        Raises:
+            Problem: 429, the client has to wait since it asked.
+        """
+        self._backoff.settle(who, decision)
         await pad(arrived, self._floor_ms)
         return decision.verdict.decision_id
 
@@ -275,6 +279,8 @@ class Proxy:
             if isinstance(decision.verdict, Refused):
                 return decision
             verdicts[where] = decision.verdict
+        if verdicts:
+            self._backoff.admit(who)  # again: of many at a time, no more is learnt than in turn
         finish = partial(
             conclude, plan, verdicts=verdicts, resolved=resolved, rewrite=self._rewrite
         )
@@ -418,7 +424,8 @@ class Proxy:
             await incoming.close(_TRY_LATER)
             return
         if isinstance(outcome, Decision):
-            await self._hold_back(who, outcome, arrived)
+            with suppress(Problem):  # it is told the same
+                await self._hold_back(who, outcome, arrived)
             await incoming.close(_POLICY_VIOLATION)
             return
         url = str(self._url(opening)).replace("http", "ws", 1)
@@ -469,17 +476,22 @@ class Proxy:
             arrived = clock()
             text, data = message.get("text"), message.get("bytes") or b""
             said = data if text is None else text.encode()
-            asked = Request("WS", opening.path, body=said)
+            asked, decision_id = Request("WS", opening.path, body=said), ""
             try:
-                outcome = await self._decide(asked, who)
+                with self._bodies.held(len(said)):
+                    outcome = await self._decide(asked, who)
+                if isinstance(outcome, Decision):
+                    decision_id = await self._hold_back(who, outcome, arrived)
             except Problem as problem:
-                await incoming.close(_POLICY_VIOLATION, _to_wait(problem)[:_MAX_REASON])
+                if problem.status == HTTPStatus.TOO_MANY_REQUESTS:
+                    await incoming.close(_POLICY_VIOLATION, _to_wait(problem)[:_MAX_REASON])
+                else:
+                    await incoming.close(_TRY_LATER, BUSY)
                 return
             except Busy:
                 await incoming.close(_TRY_LATER, BUSY)
                 return
             if isinstance(outcome, Decision):
-                decision_id = await self._hold_back(who, outcome, arrived)
                 why = f"Refused. Decision id: {decision_id}"
                 await incoming.close(_POLICY_VIOLATION, why[:_MAX_REASON])
                 return
