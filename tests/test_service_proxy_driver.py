@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -21,9 +21,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import NOW
 from PIL import Image
 from requests_made import animation_of, file_of
 from samples import CONFIG, ROOT
+from structlog.testing import LogCapture
 
 from initgate import Gate
 from initgate.config import BackoffSettings
@@ -38,6 +40,7 @@ from upstreams import Upstream, serving  # noqa: E402  # after what it needs
 from websockets.sync.client import connect  # noqa: E402
 from websockets.typing import Subprotocol  # noqa: E402
 
+from initgate.service.metrics import Metrics  # noqa: E402
 from initgate.service.oracle import Backoff  # noqa: E402
 from initgate.service.patience import Patient  # noqa: E402
 from initgate.service.pool import Busy, Pool  # noqa: E402
@@ -280,6 +283,52 @@ def test_who_has_to_wait_since_they_asked_is_not_forwarded_either(
     with walled(quick_gate, "generic", backoff=backoff) as wall:
         assert "try again" in httpx.post(f"{wall.url}/a", content=OTHER).json()["detail"]
         assert wall.upstream.got == []
+
+
+def test_more_sockets_than_may_be_open_are_turned_away(quick_gate: Gate) -> None:
+    with walled(quick_gate, "a1111", max_sockets=1) as wall:
+        with connect(ws(wall, "/queue/join"), proxy=None) as client:
+            client.recv()
+            with pytest.raises(websockets.InvalidStatus):
+                connect(ws(wall, "/queue/join"), proxy=None)
+        for _ in range(100):  # until the first is known to be gone
+            with suppress(websockets.InvalidStatus), connect(ws(wall, "/ws"), proxy=None) as client:
+                assert json.loads(client.recv()) == {"hello": True}
+                return
+        pytest.fail("the place of a socket that was closed is not free")
+
+
+@pytest.mark.parametrize("name", ["forwarded", "x-forwarded-for", "x-real-ip"])
+def test_of_a_proxy_that_hides_the_clients_is_warned_once(
+    quick_gate: Gate, log: Any, log_capture: LogCapture, name: str
+) -> None:
+    with walled(quick_gate, "generic", log=log) as wall:
+        httpx.get(wall.url)
+        assert log_capture.entries == []
+        for _ in range(2):
+            httpx.get(wall.url, headers={name: "192.0.2.1"})
+    (entry,) = log_capture.entries
+    assert (entry["log_level"], entry["header"]) == ("warning", name)
+    assert "proxy.client_header" in entry["remedy"]
+
+
+def test_of_a_proxy_that_names_the_clients_is_not_warned(
+    quick_gate: Gate, log: Any, log_capture: LogCapture
+) -> None:
+    with walled(quick_gate, "generic", log=log, client_header="x-real-ip") as wall:
+        httpx.get(wall.url, headers={"x-real-ip": "192.0.2.1"})
+    assert log_capture.entries == []
+
+
+def test_what_could_not_be_looked_at_is_counted_too(quick_gate: Gate) -> None:
+    metrics = Metrics(quick_gate, clock=lambda: NOW)
+    with walled(quick_gate, "generic", metrics=metrics) as wall:
+        httpx.post(f"{wall.url}/a", content=b'{"a": 1, "a": 2}')
+        httpx.post(f"{wall.url}/a", content=b"PK\x03\x04" + b"\x00" * 100)
+    text = metrics.text().decode()
+    assert 'initgate_decisions_total{reason="unreadable",verdict="refused"} 1.0' in text
+    assert 'initgate_decisions_total{reason="encoded_input",verdict="refused"} 1.0' in text
+    assert 'initgate_requests_total{route="generic",status="400"} 2.0' in text
 
 
 def test_messages_of_sockets_count_to_what_may_be_held(quick_gate: Gate) -> None:
@@ -707,12 +756,18 @@ def anyio_backend() -> str:
 # ── The command ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_command_stands_before_a_server_until_it_is_told_to_stop(tmp_path: Path) -> None:
+def test_the_command_stands_before_a_server_until_it_is_told_to_stop_and_tells_metrics(
+    tmp_path: Path,
+) -> None:
     upstream = Upstream()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as free,
+        socket.create_server(("127.0.0.1", 0)) as b,
+    ):
+        port, metrics_port = free.getsockname()[1], b.getsockname()[1]
     text = CONFIG.read_text().replace("../hashlists", f"{ROOT.as_posix()}/hashlists")
     file = tmp_path / "gate.toml"
+    text = text.replace("# metrics_port = 8612", f"metrics_port = {metrics_port}")
     file.write_text(text.replace("../var/audit.db", "audit.db"))
     with serving(upstream.app()) as behind:
         command = [sys.executable, "-m", "initgate.cli", "proxy", "--dialect", "a1111"]
@@ -726,10 +781,14 @@ def test_the_command_stands_before_a_server_until_it_is_told_to_stop(tmp_path: P
             )
             with client:
                 answer = client.post("/sdapi/v1/img2img", json={"init_images": [spelt(LISTED)]})
+                metrics = client.get(f"http://127.0.0.1:{metrics_port}/metrics").text
+                assert client.get("/metrics").json()["prompt_id"]  # that path is the server's
         finally:
             process.send_signal(signal.SIGTERM)
             log = process.communicate(timeout=30)[1].decode()
     assert answer.status_code == 403
     assert answer.headers["x-request-id"] in log
-    assert upstream.got == []
+    assert 'initgate_requests_total{route="a1111",status="403"} 1.0' in metrics
+    assert 'initgate_decisions_total{reason="match",verdict="refused"} 1.0' in metrics
+    assert [one.path for one in upstream.got] == ["/metrics"]
     assert "Traceback" not in log

@@ -31,6 +31,7 @@ from initgate.errors import InitImageRefused
 from initgate.gate import Gate
 from initgate.model import Context, Decision, Reason, Refused, Verdict
 from initgate.service.limits import Bodies
+from initgate.service.metrics import Metrics, Step
 from initgate.service.oracle import Backoff, pad
 from initgate.service.pool import Busy, Pool
 from initgate.service.problems import Problem
@@ -75,6 +76,12 @@ _HOP_BY_HOP = {
     "upgrade",
     "expect",
 }
+# By which a proxy before this one names the client.
+_OF_PROXIES = {"forwarded", "x-forwarded-for", "x-real-ip"}
+_NAME_A_HEADER = (
+    "behind another proxy all clients have its address, and one that is refused lets all wait: "
+    "set proxy.client_header to a header that it sets"
+)
 _NOBODY = ("", "")  # is refused: who asks for a job did not choose its pictures
 _MAX_LEARNT = 1 << 20  # an answer that gives ids is short
 _MAX_REASON = 120  # bytes, of why a socket closes
@@ -107,6 +114,9 @@ class Proxy:
         floor_ms: Refusals take a whole multiple of it.
         receive_s: How long a client may take to send a request.
         max_held_bytes: Of bodies in memory, of all requests; more are turned away.
+        max_sockets: Open at the same time; more are turned away.
+        metrics: What counts decisions and answers; None to count nothing.
+        log: A structlog logger that is warned where clients cannot be told apart; None for none.
     """
 
     def __init__(
@@ -126,6 +136,9 @@ class Proxy:
         floor_ms: int = 0,
         receive_s: float = 120.0,
         max_held_bytes: int = 512 * 1024 * 1024,
+        max_sockets: int = 512,
+        metrics: Metrics | None = None,
+        log: Any = None,
     ) -> None:
         self._gate = gate
         self._pool = pool
@@ -145,6 +158,10 @@ class Proxy:
         self._backoff = backoff or Backoff.of(BackoffSettings(backoff_after=0))
         self._client_header = client_header
         self._floor_ms = floor_ms
+        self._max_sockets = max_sockets
+        self._sockets = 0
+        self._metrics = metrics
+        self._log = log
         self._bodies = Bodies(
             max_bytes=self._bounds.max_bytes, max_held_bytes=max_held_bytes, seconds=receive_s
         )
@@ -176,6 +193,12 @@ class Proxy:
 
     async def answer(self, incoming: Incoming) -> Outgoing:
         """A request's answer: the server's, or a refusal."""
+        outgoing = await self._answer(incoming)
+        if self._metrics is not None:
+            self._metrics.answered(self._dialect.name, outgoing.status_code)
+        return outgoing
+
+    async def _answer(self, incoming: Incoming) -> Outgoing:
         asked = Request(
             incoming.method,
             _raw_path(incoming.scope),
@@ -204,9 +227,12 @@ class Proxy:
             Busy: Not everything was looked at.
         """
         clock = asyncio.get_running_loop().time
+        began = clock()
         try:
             async with self._bodies.received(incoming.headers, incoming.receive) as body:
                 arrived = clock()
+                if self._metrics is not None:
+                    self._metrics.took(Step.RECEIVE, arrived - began)
                 outcome = await self._decide(replace(asked, body=body), who)
                 if isinstance(outcome, _Passed):
                     return arrived, await self._forward(outcome, incoming)
@@ -219,6 +245,11 @@ class Proxy:
 
     def _name(self, asked: Request, scope: Any) -> tuple[str, str]:
         address, *_ = scope.get("client") or ("",)
+        if self._log is not None and self._client_header is None:
+            told = next((name for name, _ in asked.headers if name in _OF_PROXIES), None)
+            if told is not None:
+                self._log.warning("clients not told apart", header=told, remedy=_NAME_A_HEADER)
+                self._log = None  # once
         return name_client(asked.headers, address, told_by=self._client_header)
 
     async def _hold_back(self, who: tuple[str, str], decision: Decision, arrived: float) -> str:
@@ -266,7 +297,8 @@ class Proxy:
             verdict = await self._pool.run(partial(self._gate.check_encoded, what, context=context))
             if isinstance(verdict, Refused):
                 doubts = self._gate.doubts()
-                return Decision(verdict, doubts[0] if doubts else Reason.ENCODED_INPUT)
+                reason = doubts[0] if doubts else Reason.ENCODED_INPUT
+                return self._counted(Decision(verdict, reason))
         resolved: dict[Where, Carried] = {}
         for one in plan.references:
             try:
@@ -307,7 +339,13 @@ class Proxy:
         self._backoff.admit(who)  # first: who has to wait does not fill the record
         context = Context(f"proxy {self._dialect.name}")
         refused = await self._pool.run(partial(self._gate.refuse, why, context=context))
-        return Decision(refused, reason)
+        return self._counted(Decision(refused, reason))
+
+    def _counted(self, decision: Decision) -> Decision:
+        """A decision that the pool does not count: no image was looked at."""
+        if self._metrics is not None:
+            self._metrics.decided(decision)
+        return decision
 
     def _turn_away(self, problem: Problem) -> Outgoing:
         """The answer to what was not looked at, as far as possible in the server's words."""
@@ -410,6 +448,16 @@ class Proxy:
 
     async def join(self, incoming: WebSocket) -> None:
         """A socket between client and server. What the client says is looked at."""
+        if self._sockets >= self._max_sockets:
+            await incoming.close(_TRY_LATER)
+            return
+        self._sockets += 1
+        try:
+            await self._join(incoming)
+        finally:
+            self._sockets -= 1
+
+    async def _join(self, incoming: WebSocket) -> None:
         scope = incoming.scope
         opening = Request(
             "GET", _raw_path(scope), scope["query_string"].decode("latin-1"), _headers(scope)
