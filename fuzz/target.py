@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from initgate.model import Allowed
-from initgate.service.proxy.core import Plan, Request, conclude, read_request
+from initgate.service.proxy.core import ANSWER, Plan, Request, conclude, read_request
 from initgate.service.proxy.dialects import DIALECTS
 from initgate.service.proxy.found import Bounds, walk
 from initgate.service.proxy.texts import MIN_TEXT, Carried, Unparsable
@@ -19,7 +19,7 @@ _WIDE = Bounds(
     max_bytes=1 << 21, max_values=1000, max_depth=17, max_parts=17, max_images=9, max_words=1 << 20
 )
 _SHORTEST = MIN_TEXT * 3 // 4  # bytes that a text can carry which is looked at
-_METHODS = ("POST", "WS", "GET", "PUT")
+_METHODS = ("POST", "WS", "GET", "PUT", ANSWER)
 _ENCODINGS = ("", "gzip", "deflate", "br", "zstd", "gzip, br", "identity, x-gzip", "compress")
 _NAMES = tuple(DIALECTS)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from requests_made import file_of, form_request, json_request, part, request, urlencoded_request
 
-from initgate.service.proxy.core import Request
+from initgate.service.proxy.core import ANSWER, Request
 
 OTHER = file_of("flower", "PNG", most=32)
 """A picture that may stand beside the one that hides."""
@@ -201,6 +201,14 @@ HORDE: dict[str, Hide] = {
     ),
     "interrogate": lambda x: json_request(
         "/api/v2/interrogate/async", {"forms": [{"name": "caption"}], "source_image": x}
+    ),
+    "a worker's job": lambda x: json_request(
+        "/api/v2/generate/pop", {"id": "1", "source_image": x}, method=ANSWER
+    ),
+    "a mask in it": lambda x: json_request(
+        "/api/v2/generate/pop",
+        {"id": "1", "source_image": spelt(OTHER), "source_mask": x},
+        method=ANSWER,
     ),
     "a result": lambda x: json_request("/api/v2/generate/submit", {"id": "1", "generation": x}),
 }
