@@ -73,6 +73,8 @@ def look(data: bytes) -> None:
     _hold(len(plan.images) + len(plan.references) <= BOUNDS.max_images, "too many images")
     if plan.references or plan.opaque:
         return
+    if any(len(one.data) < _SHORTEST for one in plan.images.values()):
+        return  # written without the spaces that made them long enough, they are words
     verdicts = dict.fromkeys(plan.images, Allowed(""))
     forwarded = conclude(plan, verdicts=verdicts, resolved={}, rewrite=lambda one: one)
     again = _read(dialect, forwarded, _WIDE)  # it must not be unparsable
