@@ -88,8 +88,7 @@ def _read(dialect: str, request: Request, bounds: Bounds) -> Plan:
 
 def _seen(plan: Plan) -> list[bytes]:
     found: Iterable[object] = (node for _, node in walk(plan.body.root))
-    pictures = (one.data for one in found if isinstance(one, Carried) and one.is_image)
-    return [one for one in pictures if len(one) >= _SHORTEST]
+    return [one.data for one in found if isinstance(one, Carried) and one.is_image]
 
 
 def _hold(law: bool, otherwise: str) -> None:  # an assert would vanish under -O
