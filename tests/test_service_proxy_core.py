@@ -622,7 +622,11 @@ def test_a_job_is_given_back_to_the_horde_for_each_image_that_it_asks_for(
     assert first.headers == (("apikey", "0"), ("content-type", "application/json"))
 
 
-@pytest.mark.parametrize("answer", [b"", b"{", b"[]", b'{"id": null}', b'{"ids": [1, ""]}'])
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"{", b"[]", b'{"id": null}', b'{"ids": [1, ""]}', b"[" * 100_000],
+    ids=lambda answer: repr(answer[:20]),
+)
 def test_of_an_odd_job_nothing_is_given_back(answer: bytes) -> None:
     assert given_back(answer) == []
 

@@ -38,7 +38,7 @@ def _give_back(request: Request, answer: bytes, is_listed: bool) -> Iterator[Req
     """A submission for each image that the job is to make."""
     try:
         job = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     if not isinstance(job, dict):
         return
