@@ -65,11 +65,12 @@ def test_what_the_shipped_configuration_comments_out_is_the_default(write: Write
                 "exceptions.jsonl",
                 "upstream",
                 "client_header",
+                "metrics_port",
             )
         )
         and line not in examples
     ]
-    assert len(explicit) == 52
+    assert len(explicit) == 54
     head = lines.index("[[lists]]")
     mixed = "\n".join(
         line.removeprefix("# ") if line.removeprefix("# ") in explicit else line

@@ -92,6 +92,7 @@ SPOKEN_DEFAULTS = {
     "serve.keys.roles": '`["check"]`',
     "proxy.upstream": "none",
     "proxy.client_header": "none",
+    "proxy.metrics_port": "none",
 }
 
 

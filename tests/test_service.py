@@ -18,8 +18,11 @@ from services import LISTED, OTHER, PNG, answer, ask, check, key, make_service
 from structlog.testing import LogCapture
 
 from initgate import Gate
-from initgate.model import Algorithm, HashList
+from initgate.config import BackoffSettings
+from initgate.model import Algorithm, Context, Decision, HashList, Reason, Refused
 from initgate.policy import ListPolicy
+from initgate.service.oracle import Backoff
+from initgate.service.pool import Pool
 from initgate.testing import MemorySink, make_list, scene
 from initgate.views import FAST
 
@@ -466,6 +469,23 @@ def test_who_is_refused_again_and_again_has_to_wait(scenes_gate: Gate) -> None:
     assert [check(app, LISTED).status_code for _ in range(3)] == [200, 200, 429]
     response = check(app, OTHER)
     assert (response.status_code, response.headers["retry-after"]) == (429, "30")
+    assert is_problem(response)
+
+
+def test_who_has_to_wait_since_they_asked_gets_no_verdict(
+    scenes_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backoff = Backoff.of(BackoffSettings(backoff_after=1))
+    look = Pool.look
+
+    def look_while_refused(pool: Pool, image: object, context: Context) -> Decision:
+        backoff.note(("check", ""), Decision(Refused("1"), Reason.MATCH))
+        return look(pool, image, context)
+
+    monkeypatch.setattr(Backoff, "of", lambda _: backoff)
+    monkeypatch.setattr(Pool, "look", look_while_refused)
+    response = check(make_service(scenes_gate), OTHER)
+    assert response.status_code == 429
     assert is_problem(response)
 
 

@@ -66,6 +66,17 @@ def test_each_further_refusal_doubles_the_wait_up_to_the_longest(backoff: Backof
     assert waits == [0, 0, 10, 20, 40, 80, 100, 100]
 
 
+def test_who_asked_many_times_at_once_learns_no_more_than_in_turn(backoff: Backoff) -> None:
+    for _ in range(9):
+        backoff.admit(ANN)
+    for _ in range(3):
+        backoff.settle(ANN, MATCH)
+    for late in (MATCH, PASS):
+        with pytest.raises(Problem):
+            backoff.settle(ANN, late)
+    assert wait_of(backoff, ANN) == 20  # what came late was counted
+
+
 def test_a_wait_ends(backoff: Backoff, clock: Clock) -> None:
     for _ in range(3):
         backoff.note(ANN, MATCH)

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
 
-from upstreams import Upstream, serving  # after what it needs
+from gradio_app import GradioApp  # after what they need
+from upstreams import PNG, Upstream, serving
 
 from initgate.service.proxy.run import make_proxy
 
@@ -267,3 +269,107 @@ def test_horde_sdk_is_told_of_a_refusal(horde: Behind) -> None:
     assert horde.last_id in answer.message
     assert answer.rc == "ImageValidationFailed"
     assert horde.upstream.got == []
+
+
+def pop_at(horde: Behind, name: str) -> Any:
+    """What a worker is handed, if the horde has a job with a picture for it."""
+    models = pytest.importorskip("horde_sdk.ai_horde_api.apimodels")
+    api = pytest.importorskip("horde_sdk.ai_horde_api")
+    job_id = "00000000-0000-0000-0000-000000000001"
+    horde.upstream.answers["/api/v2/generate/pop"] = {
+        "id": job_id,
+        "ids": [job_id],
+        "model": "a",
+        "payload": {"seed": "7"},
+        "skipped": {},
+        "source_image": base64.b64encode(file_of(name, "WEBP", most=SIDE)).decode(),
+        "source_processing": "img2img",
+    }
+    horde.upstream.answers["/api/v2/generate/submit"] = {"reward": 1}
+    asked = models.ImageGenerateJobPopRequest(
+        apikey="0000000000",
+        name="a",
+        bridge_agent="a:1:b",
+        models=["a"],
+        max_pixels=262144,
+    )
+    client = api.ai_horde_clients.AIHordeAPIManualClient()
+    return client.submit_request(asked, asked.get_default_success_response_type())
+
+
+def test_a_worker_of_horde_sdk_gets_its_picture(horde: Behind) -> None:
+    job = pop_at(horde, "flower")
+    assert job.ids_present
+    assert base64.b64decode(job.source_image) == file_of("flower", "WEBP", most=SIDE)
+
+
+def test_a_worker_of_horde_sdk_gets_no_listed_picture_and_the_horde_is_told(horde: Behind) -> None:
+    horde.upstream.got.clear()
+    job = pop_at(horde, "astronaut")
+    assert not job.ids_present
+    assert job.source_image is None
+    asked, submitted = horde.upstream.got
+    assert submitted.path == "/api/v2/generate/submit"
+    assert submitted.header("apikey") == asked.header("apikey") == "0000000000"
+    models = import_module("horde_sdk.ai_horde_api.apimodels")
+    told = models.ImageGenerationJobSubmitRequest(**json.loads(submitted.body))
+    assert told.state == "csam"
+
+
+# ── gradio_client ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def gradio(
+    quick_gate: Gate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[tuple[GradioApp, Any]]:
+    """An app behind a proxy, and its client."""
+    client = pytest.importorskip("gradio_client")
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    app = GradioApp()
+    with ExitStack() as opened:
+        settings = ProxySettings(
+            upstream=opened.enter_context(serving(app.app())), dialect="gradio", floor_ms=0
+        )
+        url = opened.enter_context(serving(make_proxy(quick_gate, settings).app()))
+        connected = client.Client(
+            url, verbose=False, analytics_enabled=False, download_files=str(tmp_path / "made")
+        )
+        opened.callback(connected.close)
+        yield app, connected
+
+
+def picture_at(folder: Path, name: str) -> Any:
+    """A sample photo as its users hand it over: by its path."""
+    file = folder / "a.png"
+    file.write_bytes(file_of(name, "PNG", most=SIDE))
+    return import_module("gradio_client").handle_file(str(file))
+
+
+def test_gradio_client_gets_its_picture(gradio: tuple[GradioApp, Any], tmp_path: Path) -> None:
+    app, client = gradio
+    made = client.predict(picture_at(tmp_path, "flower"), api_name="/paint")
+    assert Path(made).read_bytes() == PNG
+    assert is_same(app.uploaded[0], "flower")
+    assert app.asked[0]["data"][0]["path"] == "/srv/gradio/0/a.png"
+
+
+def test_gradio_client_is_told_of_a_refusal(
+    gradio: tuple[GradioApp, Any], quick_gate: Gate, tmp_path: Path
+) -> None:
+    app, client = gradio
+    httpx = import_module("httpx")  # which it is made of
+    with pytest.raises(httpx.HTTPStatusError, match="400") as raised:
+        client.predict(picture_at(tmp_path, "astronaut"), api_name="/paint")
+    (record,) = quick_gate.journal.sink.last(1)
+    assert record.event["decision_id"] in raised.value.response.json()["error"]
+    assert (app.uploaded, app.asked) == ([], [])
+
+
+def test_gradio_client_cannot_name_what_it_did_not_upload(gradio: tuple[GradioApp, Any]) -> None:
+    app, client = gradio
+    named = import_module("gradio_client").handle_file("https://example.org/a.png")
+    with pytest.raises(import_module("httpx").HTTPStatusError, match="400"):
+        client.predict(named, api_name="/paint")
+    assert app.asked == []

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from places import OTHER, PLACES, Hide, spelt
 from requests_made import (
     COMPRESSIONS,
     DISGUISES,
@@ -23,7 +23,6 @@ from requests_made import (
     json_request,
     part,
     request,
-    urlencoded_request,
 )
 from samples import ROOT
 
@@ -47,7 +46,6 @@ pytest.importorskip("brotli")
 pytest.importorskip("zstandard")
 
 LISTED = file_of("astronaut", "PNG", most=32)
-OTHER = file_of("flower", "PNG", most=32)
 
 
 def read_by(dialect: str, asked: Request, uploads: Uploads | None = None) -> Plan:
@@ -83,186 +81,11 @@ def carried(asked: Request) -> list[bytes]:
     return [one.data for _, one in walk(body.root) if isinstance(one, Carried)]
 
 
-def spelt(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
 # ── Where one picture can hide, by dialect ────────────────────────────────────────────────────
 
-Hide = Callable[[str], Request]
-
-A1111: dict[str, Hide] = {
-    "init_images": lambda x: json_request("/sdapi/v1/img2img", {"init_images": [x]}),
-    "second of init_images": lambda x: json_request(
-        "/sdapi/v1/img2img", {"init_images": [spelt(OTHER), x]}
-    ),
-    "mask": lambda x: json_request("/sdapi/v1/img2img", {"init_images": [], "mask": x}),
-    "ControlNet in txt2img": lambda x: json_request(
-        "/sdapi/v1/txt2img", {"alwayson_scripts": {"ControlNet": {"args": [{"image": x}]}}}
-    ),
-    "ControlNet, image within image": lambda x: json_request(
-        "/sdapi/v1/img2img",
-        {"alwayson_scripts": {"controlnet": {"args": [{"image": {"image": x, "mask": x}}]}}},
-    ),
-    "script_args": lambda x: json_request("/sdapi/v1/img2img", {"script_args": [1, None, [x]]}),
-    "an unknown extension": lambda x: json_request(
-        "/sdapi/v1/txt2img", {"alwayson_scripts": {"Swap": {"args": [True, x]}}}
-    ),
-    "extras": lambda x: json_request("/sdapi/v1/extra-single-image", {"image": x}),
-    "batch of extras": lambda x: json_request(
-        "/sdapi/v1/extra-batch-images", {"imageList": [{"data": x, "name": "a.png"}]}
-    ),
-    "interrogate": lambda x: json_request("/sdapi/v1/interrogate", {"image": x}),
-    "detect": lambda x: json_request("/controlnet/detect", {"controlnet_input_images": [x]}),
-    "Gradio 3's page": lambda x: json_request("/run/predict", {"fn_index": 3, "data": [x]}),
-    "Gradio 3's socket": lambda x: request(
-        "/queue/join", json.dumps({"data": [{"image": x}]}).encode(), method="WS"
-    ),
-    "Gradio's page": lambda x: json_request("/gradio_api/queue/join", {"data": [{"a": x}]}),
-    "behind a prefix": lambda x: json_request("/sd/sdapi/v1/img2img/", {"init_images": [x]}),
-    "a route of nobody": lambda x: json_request("/other/v1/run", {"deep": {"er": [x]}}),
-    "the options": lambda x: json_request("/sdapi/v1/options", {"a": x}),
-}
-COMFYUI: dict[str, Hide] = {
-    "a node": lambda x: json_request(
-        "/prompt",
-        {"prompt": {"1": {"class_type": "ETN_LoadImageBase64", "inputs": {"image": x}}}},
-    ),
-    "a node, other route": lambda x: json_request(
-        "/api/prompt", {"prompt": {"1": {"class_type": "X", "inputs": {"y": {"z": [x]}}}}}
-    ),
-    "extra data": lambda x: json_request("/prompt", {"prompt": {}, "extra_data": {"a": x}}),
-    "a field of an upload": lambda x: form_request("/upload/image", part("image", x.encode())),
-    "user data": lambda x: json_request("/api/userdata/a%2Fb.json", {"nodes": [x]}),
-    "a setting": lambda x: json_request("/settings/x", x),
-}
-OPENAI: dict[str, Hide] = {
-    "a JSON edit": lambda x: json_request("/v1/images/edits", {"image": x, "prompt": "a"}),
-    "JSON images": lambda x: json_request("/v1/images/edits", {"images": [{"image_url": x}]}),
-    "chat": lambda x: json_request(
-        "/v1/chat/completions",
-        {"messages": [{"content": [{"type": "image_url", "image_url": {"url": x}}]}]},
-    ),
-    "responses": lambda x: json_request(
-        "/v1/responses", {"input": [{"content": [{"type": "input_image", "image_url": x}]}]}
-    ),
-    "a form": lambda x: form_request("/v1/images/edits", part("image", x.encode())),
-}
-GENERIC: dict[str, Hide] = {
-    "JSON": lambda x: json_request("/any/thing", {"inputs": x}),
-    "an urlencoded form": lambda x: urlencoded_request("/any/thing", {"a": x}),
-    "a text": lambda x: request("/any/thing", x.encode(), "text/plain"),
-    "a PUT": lambda x: request("/any/thing", x.encode(), method="PUT"),
-    "a GET with a body": lambda x: request("/any/thing", x.encode(), method="GET"),
-    "JSON in a field": lambda x: form_request("/a", part("b", json.dumps([x]).encode())),
-}
-STABILITY: dict[str, Hide] = {
-    "v1": lambda x: form_request(
-        "/v1/generation/a-1/image-to-image", part("init_image", x.encode()), part("seed", b"1")
-    ),
-    "the mask of v1": lambda x: form_request(
-        "/v1/generation/a-1/image-to-image/masking",
-        part("init_image", OTHER, "a.png"),
-        part("mask_image", x.encode()),
-    ),
-    "v2beta": lambda x: form_request(
-        "/v2beta/stable-image/generate/sd3", part("image", x.encode())
-    ),
-    "the style": lambda x: form_request(
-        "/v2beta/stable-image/control/style-transfer", part("style_image", x.encode())
-    ),
-    "a film's beginning": lambda x: form_request(
-        "/v2beta/image-to-video", part("image", x.encode())
-    ),
-    "a field of tomorrow": lambda x: form_request(
-        "/v2beta/stable-image/edit/tomorrow", part("other", x.encode())
-    ),
-    "JSON": lambda x: json_request("/v1/generation/a-1/image-to-image", {"init_image": x}),
-}
-HUGGINGFACE: dict[str, Hide] = {
-    "inputs": lambda x: json_request("/models/a/b", {"inputs": x, "parameters": {"prompt": "a"}}),
-    "inputs at the root": lambda x: json_request("/", {"inputs": x}),
-    "within inputs": lambda x: json_request("/", {"inputs": {"image": x, "question": "a"}}),
-    "a list of inputs": lambda x: json_request("/models/a", {"inputs": ["a", x]}),
-    "parameters": lambda x: json_request(
-        "/models/a", {"inputs": spelt(OTHER), "parameters": {"mask_image": x}}
-    ),
-    "an unknown parameter": lambda x: json_request(
-        "/models/a", {"inputs": "a", "parameters": {"deep": {"er": [x]}}}
-    ),
-    "another provider's field": lambda x: json_request("/a/b", {"prompt": "a", "image_url": x}),
-    "another provider's list": lambda x: json_request("/a/b", {"input": {"input_images": [x]}}),
-    "chat": lambda x: json_request(
-        "/v1/chat/completions",
-        {"messages": [{"content": [{"type": "image_url", "image_url": {"url": x}}]}]},
-    ),
-    "the body": lambda x: request("/models/a", x.encode(), "image/png"),
-    "a JSON text": lambda x: json_request("/models/a", x),
-    "a form": lambda x: form_request("/models/a", part("inputs", x.encode())),
-}
-INVOKEAI: dict[str, Hide] = {
-    "a field of an upload": lambda x: form_request(
-        "/api/v1/images/upload", part("file", x.encode()), query="image_category=user"
-    ),
-    "the metadata of an upload": lambda x: form_request(
-        "/api/v1/images/upload",
-        part("file", OTHER, "a.png"),
-        part("metadata", json.dumps({"a": x}).encode()),
-    ),
-    "a node": lambda x: json_request(
-        "/api/v1/queue/default/enqueue_batch",
-        {"batch": {"graph": {"nodes": {"1": {"type": "a", "b": {"c": [x]}}}}}},
-    ),
-    "a batch's data": lambda x: json_request(
-        "/api/v1/queue/default/enqueue_batch",
-        {"batch": {"data": [[{"node_path": "1", "field_name": "a", "items": [x]}]]}},
-    ),
-    "a workflow": lambda x: json_request(
-        "/api/v1/queue/default/enqueue_batch", {"batch": {"workflow": {"a": x}}}
-    ),
-    "a session": lambda x: json_request("/api/v1/sessions/", {"nodes": {"1": {"a": x}}}),
-    "a recall": lambda x: json_request("/api/v1/recall/default", {"ip_adapters": [{"a": x}]}),
-    "a style's cover": lambda x: form_request("/api/v1/style_presets/", part("image", x.encode())),
-    "a model's cover": lambda x: form_request(
-        "/api/v2/models/i/1/image", part("image", x.encode()), method="PATCH"
-    ),
-    "what the page keeps": lambda x: json_request(
-        "/api/v1/client_state/default/set_by_key", json.dumps({"objects": [{"dataURL": x}]})
-    ),
-    "a board": lambda x: json_request("/api/v1/board_images/", {"image_name": x}),
-}
-HORDE: dict[str, Hide] = {
-    "source_image": lambda x: json_request(
-        "/api/v2/generate/async", {"prompt": "a", "source_image": x}
-    ),
-    "source_mask": lambda x: json_request(
-        "/api/v2/generate/async", {"source_image": spelt(OTHER), "source_mask": x}
-    ),
-    "extra_source_images": lambda x: json_request(
-        "/api/v2/generate/async",
-        {"extra_source_images": [{"image": spelt(OTHER)}, {"image": x, "strength": 1}]},
-    ),
-    "parameters": lambda x: json_request("/api/v2/generate/async", {"params": {"a": [x]}}),
-    "a text's picture": lambda x: json_request(
-        "/api/v2/generate/text/async", {"extra_source_images": [{"image": x}]}
-    ),
-    "interrogate": lambda x: json_request(
-        "/api/v2/interrogate/async", {"forms": [{"name": "caption"}], "source_image": x}
-    ),
-    "a result": lambda x: json_request("/api/v2/generate/submit", {"id": "1", "generation": x}),
-}
 CORPUS = [
     pytest.param(dialect, hide, id=f"{dialect}, {place}")
-    for dialect, places in (
-        ("a1111", A1111),
-        ("comfyui", COMFYUI),
-        ("openai", OPENAI),
-        ("generic", GENERIC),
-        ("stability", STABILITY),
-        ("huggingface", HUGGINGFACE),
-        ("invokeai", INVOKEAI),
-        ("horde", HORDE),
-    )
+    for dialect, places in PLACES.items()
     for place, hide in places.items()
 ]
 SPELT = {**SPELLINGS, **DISGUISES}
@@ -774,10 +597,38 @@ def test_a_model_of_invoke_may_come_from_a_url() -> None:
     assert json.loads(forward("invokeai", asked).body) == source
 
 
-@pytest.mark.parametrize("route", ["generate/pop", "generate/pop_multi", "generate/text/pop"])
+@pytest.mark.parametrize("route", ["generate/pop_multi", "generate/text/pop", "interrogate/pop"])
 def test_a_worker_of_the_horde_is_given_no_jobs_that_were_not_looked_at(route: str) -> None:
     with pytest.raises(Unparsable, match="worker"):
         read_by("horde", json_request(f"/api/v2/{route}", {"name": "a", "models": ["b"]}))
+
+
+def given_back(answer: bytes, *, is_listed: bool = True) -> list[Request]:
+    headers = (("apikey", "0"), ("x-other", "1"), ("accept", "*/*"))
+    asked = json_request("/api/v2/generate/pop", {"name": "a"}, headers=headers)
+    jobs = read_by("horde", asked).route.jobs
+    assert jobs is not None
+    return list(jobs.give_back(asked, answer, is_listed))
+
+
+@pytest.mark.parametrize(("is_listed", "state"), [(True, "csam"), (False, "faulted")])
+def test_a_job_is_given_back_to_the_horde_for_each_image_that_it_asks_for(
+    is_listed: bool, state: str
+) -> None:
+    first, second = given_back(b'{"id": "1", "ids": ["1", "2"]}', is_listed=is_listed)
+    assert [json.loads(one.body)["id"] for one in (first, second)] == ["1", "2"]
+    assert json.loads(first.body)["state"] == state
+    assert first.path == "/api/v2/generate/submit"
+    assert first.headers == (("apikey", "0"), ("content-type", "application/json"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"{", b"[]", b'{"id": null}', b'{"ids": [1, ""]}', b"[" * 100_000],
+    ids=lambda answer: repr(answer[:20]),
+)
+def test_of_an_odd_job_nothing_is_given_back(answer: bytes) -> None:
+    assert given_back(answer) == []
 
 
 def test_a_webhook_of_the_horde_may_be_a_url() -> None:

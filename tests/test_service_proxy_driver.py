@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -20,13 +21,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import NOW
 from PIL import Image
 from requests_made import animation_of, file_of
 from samples import CONFIG, ROOT
+from structlog.testing import LogCapture
 
 from initgate import Gate
 from initgate.config import BackoffSettings
-from initgate.model import Reason
+from initgate.model import Decision, Reason, Refused
 
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("starlette")
@@ -37,6 +40,7 @@ from upstreams import Upstream, serving  # noqa: E402  # after what it needs
 from websockets.sync.client import connect  # noqa: E402
 from websockets.typing import Subprotocol  # noqa: E402
 
+from initgate.service.metrics import Metrics  # noqa: E402
 from initgate.service.oracle import Backoff  # noqa: E402
 from initgate.service.patience import Patient  # noqa: E402
 from initgate.service.pool import Busy, Pool  # noqa: E402
@@ -255,6 +259,91 @@ def test_who_is_refused_again_and_again_waits_and_is_told_so_like_a_refusal(
         assert wall.last_id() == recorded
         assert wall.upstream.got == []
         assert httpx.post(edits, json={"prompt": "no picture"}).status_code == 200
+
+
+def test_who_asks_many_times_at_once_learns_no_more_than_in_turn(quick_gate: Gate) -> None:
+    with walled(quick_gate, "generic", workers=1, waiting=30, backoff=waiting_after(2)) as wall:
+        with ThreadPoolExecutor(8) as many:
+            answers = list(many.map(lambda _: httpx.post(f"{wall.url}/a", content=LISTED), "a" * 8))
+        assert {one.status_code for one in answers} == {400}
+        assert sum("x-request-id" in one.headers for one in answers) == 2
+
+
+def test_who_has_to_wait_since_they_asked_is_not_forwarded_either(
+    quick_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backoff, inspect = waiting_after(1), Pool.inspect
+    who = ("address", "127.0.0.1")
+
+    async def inspect_while_refused(*given: Any, **more: Any) -> Any:
+        backoff.note(who, Decision(Refused("1"), Reason.MATCH))
+        return await inspect(*given, **more)
+
+    monkeypatch.setattr(Pool, "inspect", inspect_while_refused)
+    with walled(quick_gate, "generic", backoff=backoff) as wall:
+        assert "try again" in httpx.post(f"{wall.url}/a", content=OTHER).json()["detail"]
+        assert wall.upstream.got == []
+
+
+def test_more_sockets_than_may_be_open_are_turned_away(quick_gate: Gate) -> None:
+    with walled(quick_gate, "a1111", max_sockets=1) as wall:
+        with connect(ws(wall, "/queue/join"), proxy=None) as client:
+            client.recv()
+            with pytest.raises(websockets.InvalidStatus):
+                connect(ws(wall, "/queue/join"), proxy=None)
+        for _ in range(100):  # until the first is known to be gone
+            with suppress(websockets.InvalidStatus), connect(ws(wall, "/ws"), proxy=None) as client:
+                assert json.loads(client.recv()) == {"hello": True}
+                return
+        pytest.fail("the place of a socket that was closed is not free")
+
+
+@pytest.mark.parametrize("name", ["forwarded", "x-forwarded-for", "x-real-ip"])
+def test_of_a_proxy_that_hides_the_clients_is_warned_once(
+    quick_gate: Gate, log: Any, log_capture: LogCapture, name: str
+) -> None:
+    with walled(quick_gate, "generic", log=log) as wall:
+        httpx.get(wall.url)
+        assert log_capture.entries == []
+        for _ in range(2):
+            httpx.get(wall.url, headers={name: "192.0.2.1"})
+    (entry,) = log_capture.entries
+    assert (entry["log_level"], entry["header"]) == ("warning", name)
+    assert "proxy.client_header" in entry["remedy"]
+
+
+def test_of_a_proxy_that_names_the_clients_is_not_warned(
+    quick_gate: Gate, log: Any, log_capture: LogCapture
+) -> None:
+    with walled(quick_gate, "generic", log=log, client_header="x-real-ip") as wall:
+        httpx.get(wall.url, headers={"x-real-ip": "192.0.2.1"})
+    assert log_capture.entries == []
+
+
+def test_what_could_not_be_looked_at_is_counted_too(quick_gate: Gate) -> None:
+    metrics = Metrics(quick_gate, clock=lambda: NOW)
+    with walled(quick_gate, "generic", metrics=metrics) as wall:
+        httpx.post(f"{wall.url}/a", content=b'{"a": 1, "a": 2}')
+        httpx.post(f"{wall.url}/a", content=b"PK\x03\x04" + b"\x00" * 100)
+    text = metrics.text().decode()
+    assert 'initgate_decisions_total{reason="unreadable",verdict="refused"} 1.0' in text
+    assert 'initgate_decisions_total{reason="encoded_input",verdict="refused"} 1.0' in text
+    assert 'initgate_requests_total{route="generic",status="400"} 2.0' in text
+
+
+def test_messages_of_sockets_count_to_what_may_be_held(quick_gate: Gate) -> None:
+    with (
+        walled(quick_gate, "a1111", max_held_bytes=1000) as wall,
+        connect(ws(wall, "/queue/join"), proxy=None) as client,
+    ):
+        client.recv()
+        client.send(json.dumps({"data": ["a " * 400]}))
+        assert client.recv() == b"got it"
+        client.send(json.dumps({"data": ["a " * 600]}))
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            client.recv()
+        assert closed.value.rcvd.code == 1013
+        assert len(wall.upstream.said) == 1
 
 
 def test_who_waits_is_told_so_on_a_socket(quick_gate: Gate) -> None:
@@ -537,6 +626,112 @@ async def test_redirects_and_long_answers_are_not_taken() -> None:
             await made.fetch("https://img.example.org/a.png")
 
 
+# ── Jobs that a server hands out ──────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def horde_of(gate: Gate, job: bytes, **more: Any) -> Iterator[tuple[str, list[Any], Gate]]:
+    """A horde behind a proxy that hands out one job: where it is, and what was submitted."""
+    submitted: list[Any] = []
+
+    def answer(request: Any) -> Any:
+        if request.url.path.endswith("/submit"):
+            submitted.append(json.loads(request.content) | {"by": request.headers["apikey"]})
+            return httpx.Response(200, json={"reward": 1})
+        handed = answer_with(job)
+        handed.headers.update({"content-type": "application/json", "x-kept": "1"})
+        return handed
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    with walled(gate, "horde", client=client, **more) as wall:
+        yield f"{wall.url}/api/v2/generate/pop", submitted, gate
+
+
+def job_with(**pictures: Any) -> bytes:
+    job = {"id": "1", "ids": ["1"], "model": "a", "payload": {"seed": "7"}}
+    return json.dumps(job | {"r2_upload": "https://r2.example.org/put", **pictures}).encode()
+
+
+def pop(url: str) -> Any:
+    return httpx.post(url, json={"name": "w", "models": ["a"]}, headers={"apikey": "key"})
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [
+        {"source_image": spelt(LISTED)},
+        {"source_image": spelt(OTHER), "source_mask": spelt(LISTED)},
+        {"extra_source_images": [{"image": spelt(OTHER)}, {"image": spelt(LISTED)}]},
+    ],
+    ids=["source_image", "source_mask", "extra_source_images"],
+)
+def test_a_job_with_a_listed_picture_is_given_back_and_the_worker_gets_none(
+    quick_gate: Gate, pictures: dict[str, Any]
+) -> None:
+    with horde_of(quick_gate, job_with(**pictures), backoff=waiting_after(1)) as horde:
+        url, submitted, _ = horde
+        for _ in range(2):  # a worker is not blamed for what it is handed
+            answer = pop(url)
+            assert (answer.status_code, answer.json()["id"]) == (200, None)
+            (record,) = quick_gate.journal.sink.last(1)
+            assert answer.headers["x-request-id"] == record.event["decision_id"]
+            assert record.event["reason"] == Reason.MATCH
+            assert spelt(LISTED)[:100] not in answer.text
+    told = {"id": "1", "state": "csam", "generation": "csam", "seed": 0, "by": "key"}
+    told |= {"gen_metadata": [{"type": "censorship", "value": "csam"}]}
+    assert submitted == [told, told]
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        job_with(source_image=spelt(LISTED[:2000])),
+        job_with(source_image="https://r2.example.org/get"),
+        job_with(other=spelt(b"PK\x03\x04" + bytes(600))),
+        job_with().replace(b'"model"', b'"id": "1", "model"'),
+    ],
+    ids=["unreadable", "only named", "archive", "read in two ways"],
+)
+def test_a_job_that_was_not_looked_at_is_given_back_as_faulted(
+    quick_gate: Gate, job: bytes
+) -> None:
+    with horde_of(quick_gate, job) as (url, submitted, _):
+        assert pop(url).json()["id"] is None
+    assert [(one["id"], one["state"]) for one in submitted] == [("1", "faulted")]
+
+
+def test_a_job_is_given_back_while_the_gate_is_busy(
+    quick_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def inspect(*_: object, **__: object) -> None:
+        raise Busy
+
+    monkeypatch.setattr(Pool, "inspect", inspect)
+    with horde_of(quick_gate, job_with(source_image=spelt(OTHER))) as (url, submitted, _):
+        answer = pop(url)
+    assert (answer.status_code, answer.json()["id"]) == (200, None)
+    assert [one["state"] for one in submitted] == ["faulted"]
+
+
+def test_a_job_without_a_listed_picture_arrives_as_it_was(quick_gate: Gate) -> None:
+    job = job_with(source_image=spelt(OTHER), source_processing="img2img")
+    with horde_of(quick_gate, job) as (url, submitted, _):
+        answer = pop(url)
+    assert answer.json() == json.loads(job)
+    assert answer.headers["x-kept"] == "1"
+    assert submitted == []
+
+
+def test_pictures_of_a_job_that_are_named_by_a_url_arrive_as_bytes(quick_gate: Gate) -> None:
+    job = job_with(source_image="https://img.example.org/a.png")
+    with horde_of(quick_gate, job, fetcher=fetcher(serve_other)) as (url, _, _):
+        assert pop(url).json()["source_image"] == spelt(OTHER)
+    listed = fetcher(lambda _: answer_with(LISTED))
+    with horde_of(quick_gate, job, fetcher=listed) as (url, submitted, _):
+        assert pop(url).json()["id"] is None
+    assert [one["state"] for one in submitted] == ["csam"]
+
+
 # ── The pool ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -561,12 +756,18 @@ def anyio_backend() -> str:
 # ── The command ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_command_stands_before_a_server_until_it_is_told_to_stop(tmp_path: Path) -> None:
+def test_the_command_stands_before_a_server_until_it_is_told_to_stop_and_tells_metrics(
+    tmp_path: Path,
+) -> None:
     upstream = Upstream()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as free,
+        socket.create_server(("127.0.0.1", 0)) as b,
+    ):
+        port, metrics_port = free.getsockname()[1], b.getsockname()[1]
     text = CONFIG.read_text().replace("../hashlists", f"{ROOT.as_posix()}/hashlists")
     file = tmp_path / "gate.toml"
+    text = text.replace("# metrics_port = 8612", f"metrics_port = {metrics_port}")
     file.write_text(text.replace("../var/audit.db", "audit.db"))
     with serving(upstream.app()) as behind:
         command = [sys.executable, "-m", "initgate.cli", "proxy", "--dialect", "a1111"]
@@ -580,10 +781,14 @@ def test_the_command_stands_before_a_server_until_it_is_told_to_stop(tmp_path: P
             )
             with client:
                 answer = client.post("/sdapi/v1/img2img", json={"init_images": [spelt(LISTED)]})
+                metrics = client.get(f"http://127.0.0.1:{metrics_port}/metrics").text
+                assert client.get("/metrics").json()["prompt_id"]  # that path is the server's
         finally:
             process.send_signal(signal.SIGTERM)
             log = process.communicate(timeout=30)[1].decode()
     assert answer.status_code == 403
     assert answer.headers["x-request-id"] in log
-    assert upstream.got == []
+    assert 'initgate_requests_total{route="a1111",status="403"} 1.0' in metrics
+    assert 'initgate_decisions_total{reason="match",verdict="refused"} 1.0' in metrics
+    assert [one.path for one in upstream.got] == ["/metrics"]
     assert "Traceback" not in log

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
@@ -75,6 +76,13 @@ def test_a_picture_that_decoders_read_differently_is_not_let_through(disguise: s
     except Unparsable:
         return
     assert opaque(body)
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "image/png", ""])
+def test_a_form_that_is_not_called_one_is_not_let_through_with_a_picture(content_type: str) -> None:
+    text = base64.b64encode(file_of("astronaut", "JPEG", most=64)).decode()
+    with pytest.raises(Unparsable, match="among other text"):
+        read_body(urlencode({"x": "1", "a": text}).encode(), content_type)
 
 
 @pytest.mark.parametrize(
@@ -296,6 +304,7 @@ PLAIN = part("a", b"1")
         multipart(
             b'Content-Disposition: form-data; name="a"; filename="b"; filename*=utf-8\'\'c\r\n\r\n1'
         ),
+        multipart(b"Content-Disposition: form-data; name=\"a\"; filename*=utf-8''x%00y\r\n\r\n1"),
         multipart(b'Content-Disposition: form-data; name="a"\r\n folded: x\r\n\r\n1'),
         multipart(
             b'Content-Disposition: form-data; name="a"\r\n'

@@ -130,6 +130,58 @@ def test_workers_add_up_what_they_count_and_a_stop_loses_no_record(config: Path)
 
 
 @pytest.mark.slow
+def test_ten_times_too_many_get_the_right_answer_or_none_and_a_stop_amid_them_loses_no_record(
+    config: Path,
+) -> None:
+    config.write_text(
+        config.read_text().replace("[serve]\n", "[serve]\nthreads = 1\nwaiting = 3\n")
+    )
+    answers: list[tuple[str, str, httpx.Response]] = []
+    is_much = threading.Event()
+
+    def ask_on(number: int) -> None:
+        """One picture after the other, until the service is gone."""
+        image, verdict = [(LISTED, "refused"), (OTHER, "allowed")][number % 2]
+        with suppress(httpx.TransportError):
+            for turn in range(1000):
+                asked = f"{number}-{turn}"
+                headers = PNG | key() | {"x-request-id": asked}
+                answer = client.post(f"{url}/v1/check", content=image, headers=headers)
+                answers.append((asked, verdict, answer))
+                if len(answers) > 300:
+                    is_much.set()
+
+    with httpx.Client(timeout=10) as client, running(client, config) as (process, url):
+        callers = [threading.Thread(target=ask_on, args=[number]) for number in range(40)]
+        for caller in callers:
+            caller.start()
+        assert is_much.wait(20)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == -signal.SIGTERM  # raised again when all is done
+        for caller in callers:
+            caller.join(20)
+
+    told = {}
+    for asked, verdict, answer in answers:
+        if answer.status_code == 200:
+            assert answer.json()["verdict"] == verdict
+            told[answer.json()["decision_id"]] = (asked, verdict)
+        else:
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            assert "verdict" not in answer.json()
+    assert {verdict for _, verdict in told.values()} == {"refused", "allowed"}
+    assert len(told) < len(answers)  # it was too much
+    with closing(SqliteAudit(f"sqlite:///{config.parent / 'audit.db'}")) as sink:
+        records = list(sink.records())
+    assert verify(records).is_whole
+    recorded = {one.event["decision_id"]: one.event for one in records}
+    for decision_id, (asked, verdict) in told.items():
+        event = recorded[decision_id]
+        assert (event["request_id"], event["verdict"]) == (asked, verdict)
+    assert '"level": "error"' not in (config.parent / "log").read_text()
+
+
+@pytest.mark.slow
 def test_workers_that_cannot_start_end_the_service(config: Path) -> None:
     (config.parent / "a.csv").write_text("no list")
     run = subprocess.run(  # noqa: S603  # our own command

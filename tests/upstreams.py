@@ -45,6 +45,8 @@ class Upstream:
 
     got: list[Got] = field(default_factory=list)
     said: list[str | bytes] = field(default_factory=list)
+    answers: dict[str, Any] = field(default_factory=dict)
+    """What it answers at some paths, instead of what it answers at all others."""
 
     def app(self) -> Starlette:
         return Starlette(
@@ -82,7 +84,7 @@ class Upstream:
             "id": "00000000-0000-0000-0000-000000000001",
             "kudos": 1,
         }
-        response = JSONResponse(answer)
+        response = JSONResponse(self.answers.get(request.url.path, answer))
         response.headers.append("set-cookie", "a=1")
         response.headers.append("set-cookie", "b=2")
         response.headers["connection"] = "x-hop"

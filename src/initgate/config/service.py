@@ -165,6 +165,9 @@ class ProxySettings(BackoffSettings):
     waiting: int = Field(default=32, ge=0)
     """Steps of requests that may wait for a thread; more are turned away."""
 
+    max_connections: int = Field(default=512, ge=1)
+    """Open connections, sockets among them; more are turned away."""
+
     canonical: Literal["odd", "all", "none"] = "odd"
     """Pictures forwarded as a PNG of what was checked: ``odd`` ones, which decoders may show
     differently (animations become their first frame), ``all``, or ``none``."""
@@ -195,6 +198,12 @@ class ProxySettings(BackoffSettings):
 
     client_header: str | None = None
     """The header that tells clients apart, whose refusals are counted; by default their address."""
+
+    metrics_host: str = "127.0.0.1"
+    """The address at which metrics are told."""
+
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """The port at which they are told, as ``/metrics``; by default none."""
 
     @field_validator("upstream")
     @classmethod

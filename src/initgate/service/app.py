@@ -191,8 +191,7 @@ class _Service:
         context = Context(f"serve {request.url.path}", asked.subject, asked.request_id)
         decisions = [self._pool.look(image, context) for image in asked.images]
         if backoff is not None:
-            for one in decisions:
-                backoff.note(who, one)
+            backoff.settle(who, *decisions)
         return asked, decisions
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 from starlette.types import Receive
 
@@ -39,11 +39,24 @@ class Bodies:
                 it (503).
         """
         self._check_length(headers.get("content-length", ""))
+        async with self.collected(_chunks(receive)) as body:
+            yield body
+
+    @asynccontextmanager
+    async def collected(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The same for a body that comes from elsewhere.
+
+        Args:
+            chunks: Its parts.
+
+        Raises:
+            Problem: As above.
+        """
         parts: list[bytes] = []
         try:
             try:
                 async with asyncio.timeout(self._seconds):
-                    await self._collect(receive, parts)
+                    await self._collect(chunks, parts)
             except TimeoutError:
                 detail = f"the body did not arrive within {self._seconds:g} seconds"
                 raise Problem(408, detail, is_unread=True) from None
@@ -51,25 +64,50 @@ class Bodies:
         finally:
             self._held -= sum(map(len, parts))
 
+    @contextmanager
+    def held(self, length: int) -> Iterator[None]:
+        """Room for a body that is there already, until the block is left.
+
+        Args:
+            length: In bytes.
+
+        Raises:
+            Problem: 503, there is none.
+        """
+        self._take(length)
+        try:
+            yield
+        finally:
+            self._held -= length
+
+    def _take(self, length: int) -> None:
+        if self._held + length > self._max_held:
+            raise Problem(503, "busy", retry_after=1, is_unread=True)
+        self._held += length
+
     def _check_length(self, told: str) -> None:
         """Turns away what says itself that it is too large, before a byte is read."""
         if told.isdecimal() and int(told[:20]) > self._max_bytes:
             raise self._too_large()
 
-    async def _collect(self, receive: Receive, parts: list[bytes]) -> None:
-        length, more = 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Problem(400, "the body ended early", is_unread=True)
-            chunk, more = message.get("body", b""), message.get("more_body", False)
+    async def _collect(self, chunks: AsyncIterator[bytes], parts: list[bytes]) -> None:
+        length = 0
+        async for chunk in chunks:
             length += len(chunk)
             if length > self._max_bytes:
                 raise self._too_large()
-            if self._held + len(chunk) > self._max_held:
-                raise Problem(503, "busy", retry_after=1, is_unread=True)
-            self._held += len(chunk)
+            self._take(len(chunk))
             parts.append(chunk)
 
     def _too_large(self) -> Problem:
         return Problem(413, f"more than {self._max_bytes} bytes", is_unread=True)
+
+
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem(400, "the body ended early", is_unread=True)
+        more = message.get("more_body", False)
+        yield message.get("body", b"")

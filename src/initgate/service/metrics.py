@@ -88,15 +88,17 @@ class Metrics:
         for step in Step:
             self._seconds.labels(step.value)
 
-    def decided(self, decision: Decision, *, took: float) -> None:
+    def decided(self, decision: Decision, *, took: float | None = None) -> None:
         """Counts a decision.
 
         Args:
             decision: The decision.
-            took: Seconds, with the record.
+            took: Seconds, with the record; None for one that no image was looked at for.
         """
         verdict = "allowed" if isinstance(decision.verdict, Allowed) else "refused"
         self._decisions.labels(verdict, decision.reason.value).inc()
+        if took is None:
+            return
         self.took(Step.DECIDE, decision.took_ms / 1000)
         self.took(Step.RECORD, max(0.0, took - decision.took_ms / 1000))
 
@@ -108,7 +110,7 @@ class Metrics:
         """Counts an answer.
 
         Args:
-            route: The route's pattern, never a path that somebody made up.
+            route: The route's pattern or the dialect, never a path that somebody made up.
             status: HTTP's.
         """
         self._requests.labels(route, str(status)).inc()

@@ -59,7 +59,7 @@ class Backoff:
         self._seconds = seconds
         self._max_seconds = max_seconds
         self._stopwatch = stopwatch
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._refusals: OrderedDict[tuple[str, str], _Refusals] = OrderedDict()
 
     @classmethod
@@ -73,7 +73,7 @@ class Backoff:
         )
 
     def admit(self, who: tuple[str, str]) -> None:
-        """Lets somebody ask.
+        """Lets somebody ask, or go on.
 
         Args:
             who: The key's name and the subject; for the proxy, as it names its clients.
@@ -86,6 +86,20 @@ class Backoff:
             left = known.until - self._stopwatch() if known else 0.0
         if left > 0:
             raise Problem(429, "too many refusals", retry_after=math.ceil(left))
+
+    def settle(self, who: tuple[str, str], *decisions: Decision) -> None:
+        """Counts the decisions of a request before they are told.
+
+        Raises:
+            Problem: 429, they have to wait since they asked. So who asks many times at once learns
+                no more than in turn.
+        """
+        with self._lock:
+            try:
+                self.admit(who)
+            finally:
+                for one in decisions:
+                    self.note(who, one)
 
     def note(self, who: tuple[str, str], decision: Decision) -> None:
         """Counts a decision, if it is the refusal of an image."""

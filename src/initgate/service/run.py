@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -24,6 +25,7 @@ from initgate.service.patience import Patient
 from initgate.wiring import load_gate, make_log, now
 
 _FAILED = 3  # the exit code of a worker that cannot start, and would fail again
+_ACCEPT_SECONDS = 0.05  # from accepting a connection until it is known
 _PAUSE_SECONDS = 1.0  # before one that died is replaced
 
 
@@ -103,7 +105,21 @@ def _answer(settings: Settings, listener: socket.socket, folder: Path | None = N
         timeout_graceful_shutdown=own.stop_seconds,
     )
     log.info("serving", host=own.host, port=own.port, pid=os.getpid())
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(config).run(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which also ends connections that were just being accepted when it was stopped.
+
+    Otherwise whoever asks on over such a connection is served until ``stop_seconds`` are over.
+    """
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn, which tells those connections to end that it knows of at this moment."""
+        for one in self.servers:
+            one.close()
+        await asyncio.sleep(_ACCEPT_SECONDS)
+        await super().shutdown(sockets)
 
 
 class _Workers:

@@ -28,6 +28,9 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
+ANSWER = "ANSWER"
+"""Stands for the method of what a server answers, where that is read like a request."""
+
 _WITHOUT_BODY = {"GET", "HEAD", "OPTIONS"}
 _REPLACED = {"content-length", "content-type", "content-encoding", "transfer-encoding", "expect"}
 _CONNECTION = "connection"  # names headers that are for this proxy alone (RFC 9110, 7.6.1)
@@ -41,7 +44,7 @@ class Request:
     """What came, or what is forwarded.
 
     Args:
-        method: In upper case; ``"WS"`` for a socket's message.
+        method: In upper case; ``"WS"`` for a socket's message, and :data:`ANSWER`.
         path: As it was sent, percent-encoded.
         query: What stands after the question mark, as it was sent.
         headers: All of them.
@@ -117,6 +120,23 @@ class Hint:
     known_as: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """A route by whose answers a server hands pictures of others to who asks.
+
+    The answers are read like requests, by the dialect's route for :data:`ANSWER`. One that does
+    not pass is given back.
+
+    Args:
+        give_back: (the request, the answer, whether a picture in it is listed) → what is sent to
+            the server.
+        none: The answer to who asked, with the decision id; empty if nothing was decided.
+    """
+
+    give_back: Callable[[Request, bytes, bool], Iterable[Request]]
+    none: Callable[[str], Response]
+
+
 Rule: TypeAlias = Callable[[Node], Iterable[Hint]]
 Learn: TypeAlias = Callable[[Request, bytes], Iterable[str]]
 
@@ -134,6 +154,7 @@ class Route:
         rule: What the places cannot tell.
         learn: Ids that the answer gives to the pictures in the request. It is asked only if there
             are some, and no other files beside them.
+        jobs: What is done with answers that bring pictures; None where they bring none.
         may_hold_urls: Whether texts that are URLs say nothing of pictures.
     """
 
@@ -143,6 +164,7 @@ class Route:
     references: tuple[str, ...] = ()
     rule: Rule | None = None
     learn: Learn | None = None
+    jobs: Jobs | None = None
     may_hold_urls: bool = False
 
 

@@ -6,7 +6,7 @@ It keeps nothing of a request. Answers, event streams and sockets pass through a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,15 +31,18 @@ from initgate.errors import InitImageRefused
 from initgate.gate import Gate
 from initgate.model import Context, Decision, Reason, Refused, Verdict
 from initgate.service.limits import Bodies
+from initgate.service.metrics import Metrics, Step
 from initgate.service.oracle import Backoff, pad
 from initgate.service.pool import Busy, Pool
 from initgate.service.problems import Problem
 from initgate.service.proxy.canonical import Canonical, rewriter
 from initgate.service.proxy.clients import name_client
 from initgate.service.proxy.core import (
+    ANSWER,
     METHODS,
     Dialect,
     Headers,
+    Jobs,
     Plan,
     Reference,
     Request,
@@ -73,6 +76,13 @@ _HOP_BY_HOP = {
     "upgrade",
     "expect",
 }
+# By which a proxy before this one names the client.
+_OF_PROXIES = {"forwarded", "x-forwarded-for", "x-real-ip"}
+_NAME_A_HEADER = (
+    "behind another proxy all clients have its address, and one that is refused lets all wait: "
+    "set proxy.client_header to a header that it sets"
+)
+_NOBODY = ("", "")  # is refused: who asks for a job did not choose its pictures
 _MAX_LEARNT = 1 << 20  # an answer that gives ids is short
 _MAX_REASON = 120  # bytes, of why a socket closes
 _POLICY_VIOLATION, _TRY_LATER, _GONE = 1008, 1013, 1001  # RFC 6455 and its registry
@@ -104,6 +114,9 @@ class Proxy:
         floor_ms: Refusals take a whole multiple of it.
         receive_s: How long a client may take to send a request.
         max_held_bytes: Of bodies in memory, of all requests; more are turned away.
+        max_sockets: Open at the same time; more are turned away.
+        metrics: What counts decisions and answers; None to count nothing.
+        log: A structlog logger that is warned where clients cannot be told apart; None for none.
     """
 
     def __init__(
@@ -123,6 +136,9 @@ class Proxy:
         floor_ms: int = 0,
         receive_s: float = 120.0,
         max_held_bytes: int = 512 * 1024 * 1024,
+        max_sockets: int = 512,
+        metrics: Metrics | None = None,
+        log: Any = None,
     ) -> None:
         self._gate = gate
         self._pool = pool
@@ -142,6 +158,10 @@ class Proxy:
         self._backoff = backoff or Backoff.of(BackoffSettings(backoff_after=0))
         self._client_header = client_header
         self._floor_ms = floor_ms
+        self._max_sockets = max_sockets
+        self._sockets = 0
+        self._metrics = metrics
+        self._log = log
         self._bodies = Bodies(
             max_bytes=self._bounds.max_bytes, max_held_bytes=max_held_bytes, seconds=receive_s
         )
@@ -173,6 +193,12 @@ class Proxy:
 
     async def answer(self, incoming: Incoming) -> Outgoing:
         """A request's answer: the server's, or a refusal."""
+        outgoing = await self._answer(incoming)
+        if self._metrics is not None:
+            self._metrics.answered(self._dialect.name, outgoing.status_code)
+        return outgoing
+
+    async def _answer(self, incoming: Incoming) -> Outgoing:
         asked = Request(
             incoming.method,
             _raw_path(incoming.scope),
@@ -182,14 +208,14 @@ class Proxy:
         who = self._name(asked, incoming.scope)
         try:
             arrived, outcome = await self._take(asked, incoming, who)
+            if not isinstance(outcome, Decision):
+                return outcome
+            decision_id = await self._hold_back(who, outcome, arrived)  # its body is held no more
         except Problem as problem:
             return self._turn_away(problem)
         except Busy:
             return self._turn_away(Problem(503, retry_after=2))
-        if isinstance(outcome, Decision):  # by now its body is no longer held
-            decision_id = await self._hold_back(who, outcome, arrived)
-            return _to_outgoing(self._dialect.refuse(InitImageRefused.MESSAGE, decision_id))
-        return outcome
+        return _to_outgoing(self._dialect.refuse(InitImageRefused.MESSAGE, decision_id))
 
     async def _take(
         self, asked: Request, incoming: Incoming, who: tuple[str, str]
@@ -201,9 +227,12 @@ class Proxy:
             Busy: Not everything was looked at.
         """
         clock = asyncio.get_running_loop().time
+        began = clock()
         try:
             async with self._bodies.received(incoming.headers, incoming.receive) as body:
                 arrived = clock()
+                if self._metrics is not None:
+                    self._metrics.took(Step.RECEIVE, arrived - began)
                 outcome = await self._decide(replace(asked, body=body), who)
                 if isinstance(outcome, _Passed):
                     return arrived, await self._forward(outcome, incoming)
@@ -216,11 +245,20 @@ class Proxy:
 
     def _name(self, asked: Request, scope: Any) -> tuple[str, str]:
         address, *_ = scope.get("client") or ("",)
+        if self._log is not None and self._client_header is None:
+            told = next((name for name, _ in asked.headers if name in _OF_PROXIES), None)
+            if told is not None:
+                self._log.warning("clients not told apart", header=told, remedy=_NAME_A_HEADER)
+                self._log = None  # once
         return name_client(asked.headers, address, told_by=self._client_header)
 
     async def _hold_back(self, who: tuple[str, str], decision: Decision, arrived: float) -> str:
-        """Counts a refusal and lets its time pass; its id."""
-        self._backoff.note(who, decision)
+        """Counts a refusal and lets its time pass; its id.
+
+        Raises:
+            Problem: 429, the client has to wait since it asked.
+        """
+        self._backoff.settle(who, decision)
         await pad(arrived, self._floor_ms)
         return decision.verdict.decision_id
 
@@ -259,7 +297,8 @@ class Proxy:
             verdict = await self._pool.run(partial(self._gate.check_encoded, what, context=context))
             if isinstance(verdict, Refused):
                 doubts = self._gate.doubts()
-                return Decision(verdict, doubts[0] if doubts else Reason.ENCODED_INPUT)
+                reason = doubts[0] if doubts else Reason.ENCODED_INPUT
+                return self._counted(Decision(verdict, reason))
         resolved: dict[Where, Carried] = {}
         for one in plan.references:
             try:
@@ -272,6 +311,8 @@ class Proxy:
             if isinstance(decision.verdict, Refused):
                 return decision
             verdicts[where] = decision.verdict
+        if verdicts:
+            self._backoff.admit(who)  # again: of many at a time, no more is learnt than in turn
         finish = partial(
             conclude, plan, verdicts=verdicts, resolved=resolved, rewrite=self._rewrite
         )
@@ -298,7 +339,13 @@ class Proxy:
         self._backoff.admit(who)  # first: who has to wait does not fill the record
         context = Context(f"proxy {self._dialect.name}")
         refused = await self._pool.run(partial(self._gate.refuse, why, context=context))
-        return Decision(refused, reason)
+        return self._counted(Decision(refused, reason))
+
+    def _counted(self, decision: Decision) -> Decision:
+        """A decision that the pool does not count: no image was looked at."""
+        if self._metrics is not None:
+            self._metrics.decided(decision)
+        return decision
 
     def _turn_away(self, problem: Problem) -> Outgoing:
         """The answer to what was not looked at, as far as possible in the server's words."""
@@ -322,34 +369,61 @@ class Proxy:
         )
 
     async def _forward(self, passed: _Passed, incoming: Incoming) -> Outgoing:
-        learn = passed.plan.route.learn
-        headers = self._forwarded_headers(passed.request.headers, incoming.scope)
-        if learn is not None:
-            headers = [one for one in headers if one[0] != "accept-encoding"]
-            headers.append(("accept-encoding", "identity"))  # its answer is read here
-        request = httpx.Request(
-            passed.request.method,
-            self._url(passed.request),
-            headers=headers,
-            content=passed.request.body or None,
-        )
+        learn, jobs = passed.plan.route.learn, passed.plan.route.jobs
+        request = self._to_server(passed.request, incoming.scope)
+        if learn is not None or jobs is not None:
+            request.headers["accept-encoding"] = "identity"  # its answer is read here
         try:
             response = await self._client.send(request, stream=True)
         except httpx.TransportError:
             return self._say(UNREACHABLE, 502)
+        if jobs is not None and response.is_success:
+            return await self._hand_out(jobs, passed.request, response, incoming.scope)
         answer = response.aiter_raw()
         learnt = b""
         if learn is not None and response.is_success:
             learnt = await _begin(answer)
             self._uploads.add(learn(passed.request, learnt))
         outgoing = StreamingResponse(_stream(learnt, answer, response), response.status_code)
-        dropped = _hop_by_hop(response.headers.get("connection", ""))
-        outgoing.raw_headers = [
-            (name.lower(), value)
-            for name, value in response.headers.raw
-            if name.decode("latin-1").lower() not in dropped
-        ]
+        outgoing.raw_headers = _answered_headers(response)
         return outgoing
+
+    async def _hand_out(
+        self, jobs: Jobs, asked: Request, response: httpx.Response, scope: Any
+    ) -> Outgoing:
+        """A job for who asked, if all in it passes; else none, and the server is told."""
+        outcome: _Passed | Decision | None = None
+        answer = b""
+        try:
+            async with self._bodies.collected(response.aiter_raw()) as answer:
+                headers = _to_headers(_answered_headers(response))
+                job = Request(ANSWER, asked.path, headers=headers, body=answer)
+                outcome = await self._decide(job, _NOBODY)
+        except (Busy, Problem, httpx.TransportError):
+            pass  # not all of it was looked at
+        finally:
+            await response.aclose()
+        if isinstance(outcome, _Passed):
+            handed = Outgoing(outcome.request.body, response.status_code)
+            for name, value in outcome.request.headers:
+                if name != "content-length":
+                    handed.headers.append(name, value)
+            return handed
+        is_listed = outcome is not None and outcome.reason is Reason.MATCH
+        for one in jobs.give_back(asked, answer, is_listed):
+            with suppress(
+                httpx.TransportError
+            ):  # the server waits for the job no longer than it may
+                await self._client.send(self._to_server(one, scope))
+        return _to_outgoing(jobs.none(outcome.verdict.decision_id if outcome else ""))
+
+    def _to_server(self, request: Request, scope: Any) -> httpx.Request:
+        return httpx.Request(
+            request.method,
+            self._url(request),
+            headers=self._forwarded_headers(request.headers, scope),
+            content=request.body or None,
+        )
 
     def _url(self, request: Request) -> httpx.URL:
         path = self._upstream.path.rstrip("/") + request.path
@@ -374,6 +448,16 @@ class Proxy:
 
     async def join(self, incoming: WebSocket) -> None:
         """A socket between client and server. What the client says is looked at."""
+        if self._sockets >= self._max_sockets:
+            await incoming.close(_TRY_LATER)
+            return
+        self._sockets += 1
+        try:
+            await self._join(incoming)
+        finally:
+            self._sockets -= 1
+
+    async def _join(self, incoming: WebSocket) -> None:
         scope = incoming.scope
         opening = Request(
             "GET", _raw_path(scope), scope["query_string"].decode("latin-1"), _headers(scope)
@@ -388,7 +472,8 @@ class Proxy:
             await incoming.close(_TRY_LATER)
             return
         if isinstance(outcome, Decision):
-            await self._hold_back(who, outcome, arrived)
+            with suppress(Problem):  # it is told the same
+                await self._hold_back(who, outcome, arrived)
             await incoming.close(_POLICY_VIOLATION)
             return
         url = str(self._url(opening)).replace("http", "ws", 1)
@@ -439,17 +524,22 @@ class Proxy:
             arrived = clock()
             text, data = message.get("text"), message.get("bytes") or b""
             said = data if text is None else text.encode()
-            asked = Request("WS", opening.path, body=said)
+            asked, decision_id = Request("WS", opening.path, body=said), ""
             try:
-                outcome = await self._decide(asked, who)
+                with self._bodies.held(len(said)):
+                    outcome = await self._decide(asked, who)
+                if isinstance(outcome, Decision):
+                    decision_id = await self._hold_back(who, outcome, arrived)
             except Problem as problem:
-                await incoming.close(_POLICY_VIOLATION, _to_wait(problem)[:_MAX_REASON])
+                if problem.status == HTTPStatus.TOO_MANY_REQUESTS:
+                    await incoming.close(_POLICY_VIOLATION, _to_wait(problem)[:_MAX_REASON])
+                else:
+                    await incoming.close(_TRY_LATER, BUSY)
                 return
             except Busy:
                 await incoming.close(_TRY_LATER, BUSY)
                 return
             if isinstance(outcome, Decision):
-                decision_id = await self._hold_back(who, outcome, arrived)
                 why = f"Refused. Decision id: {decision_id}"
                 await incoming.close(_POLICY_VIOLATION, why[:_MAX_REASON])
                 return
@@ -512,4 +602,18 @@ def _raw_path(scope: Any) -> str:
 
 
 def _headers(scope: Any) -> Headers:
-    return tuple((k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in scope["headers"])
+    return _to_headers(scope["headers"])
+
+
+def _answered_headers(response: httpx.Response) -> list[tuple[bytes, bytes]]:
+    """Those of an answer that are for the client."""
+    dropped = _hop_by_hop(response.headers.get("connection", ""))
+    return [
+        (name.lower(), value)
+        for name, value in response.headers.raw
+        if name.decode("latin-1").lower() not in dropped
+    ]
+
+
+def _to_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
+    return tuple((k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in raw)

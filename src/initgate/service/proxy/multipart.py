@@ -21,6 +21,7 @@ _PARAMETER = re.compile(
     r";[ \t]*([A-Za-z0-9*-]{1,32})=(?:\"([^\"\\\r\n\0]*)\"|([A-Za-z0-9!#$&+.^_`|~'%:@/-]+))[ \t]*"
 )
 _LONGEST_HEAD = 16_384  # bytes
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PLAIN_TRANSFER = {"binary", "8bit", "7bit"}
 _CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 
@@ -137,6 +138,8 @@ def _filename(given: dict[str, str]) -> str | None:
     if charset.lower() != "utf-8":
         raise Unparsable("a file name in a character set other than UTF-8")
     name = unquote(encoded, errors="replace")
+    if _CONTROL.search(name):  # a server may read no further than to a zero
+        raise Unparsable("a file name with control characters")
     if given.get("filename", name) != name:
         raise Unparsable("a part with two file names")
     return name

@@ -1,10 +1,18 @@
-"""AI Horde, as its clients ask it. What workers get is not looked at, so they are turned away."""
+"""AI Horde: what its clients ask, and the jobs that its workers get.
+
+A job whose pictures do not pass is given back to the horde, and the worker hears that there is
+none. Jobs of texts and of interrogation are not looked at: workers that want them are turned away.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import NoReturn
 
-from initgate.service.proxy.core import Dialect, Response, Route
+from initgate.service.proxy.core import ANSWER, Dialect, Jobs, Request, Response, Route
 from initgate.service.proxy.dialects.answers import to_message, to_response
 from initgate.service.proxy.found import Node
 from initgate.service.proxy.texts import Unparsable
@@ -26,6 +34,41 @@ def _bar_jobs(root: Node) -> NoReturn:
     raise Unparsable("a worker asks for jobs, whose pictures this dialect does not look at")
 
 
+def _give_back(request: Request, answer: bytes, is_listed: bool) -> Iterator[Request]:
+    """A submission for each image that the job is to make."""
+    try:
+        job = json.loads(answer)
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(job, dict):
+        return
+    several, one = job.get("ids"), job.get("id")
+    ids = several if isinstance(several, list) and several else [one]
+    state = "csam" if is_listed else "faulted"
+    found = [{"type": "censorship", "value": "csam"}] if is_listed else []
+    headers = tuple(pair for pair in request.headers if pair[0] in _WHO)
+    for job_id in ids:
+        if isinstance(job_id, str) and job_id:
+            said = {"id": job_id, "state": state, "generation": state, "seed": 0}
+            yield replace(
+                request,
+                path=re.sub(r"/pop/?\Z", "/submit", request.path),
+                query="",
+                headers=(*headers, ("content-type", "application/json")),
+                body=json.dumps(said | {"gen_metadata": found}).encode(),
+            )
+
+
+# Who the worker is, and what it runs.
+_WHO = {"apikey", "client-agent", "user-agent", "host"}
+
+
+def _no_job(decision_id: str) -> Response:
+    return to_response(200, {"id": None, "ids": [], "payload": {}, "skipped": {}}, decision_id)
+
+
+_IMAGES = ("source_image", "source_mask", "extra_source_images.*.image")
+
 HORDE = Dialect(
     name="horde",
     refuse=_refuse,
@@ -33,8 +76,15 @@ HORDE = Dialect(
     routes=(
         Route(
             r"/v\d/(?:generate|generate/text|interrogate)/a?sync",
-            images=("source_image", "source_mask", "extra_source_images.*.image"),
+            images=_IMAGES,
             may_hold_urls=True,  # of a webhook
+        ),
+        Route(r"/v\d/generate/pop", jobs=Jobs(give_back=_give_back, none=_no_job)),
+        Route(
+            r"/v\d/generate/pop",
+            methods=(ANSWER,),
+            images=_IMAGES,
+            may_hold_urls=True,  # where the worker puts what it made
         ),
         Route(
             r"/v\d/(?:generate|generate/text|interrogate)/pop\w*",
