@@ -142,6 +142,13 @@ def test_a_path_that_servers_read_differently_is_refused(path: str) -> None:
         read_by("a1111", json_request(path, {}))
 
 
+@pytest.mark.parametrize(("path", "query"), [("/a#b", ""), ("/a", "b#c"), ("/#", "")])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_fragment_is_refused(method: str, path: str, query: str) -> None:
+    with pytest.raises(Unparsable, match="fragment"):
+        read_by("generic", request(path, method=method, query=query))
+
+
 @pytest.mark.parametrize(("dialect", "path"), [("generic", "/x"), ("a1111", "/controlnet/detect")])
 def test_a_url_in_the_query_is_refused(dialect: str, path: str) -> None:
     with pytest.raises(Unparsable, match="query"):

@@ -28,6 +28,7 @@ from samples import CONFIG, ROOT
 from structlog.testing import LogCapture
 
 from initgate import Gate
+from initgate.audit.sqlite import SqliteAudit
 from initgate.config import BackoffSettings
 from initgate.model import Decision, Reason, Refused
 
@@ -37,6 +38,7 @@ pytest.importorskip("uvicorn")
 websockets = pytest.importorskip("websockets")
 
 from upstreams import Upstream, serving  # noqa: E402  # after what it needs
+from websockets.http11 import Response  # noqa: E402
 from websockets.sync.client import connect  # noqa: E402
 from websockets.typing import Subprotocol  # noqa: E402
 
@@ -47,7 +49,7 @@ from initgate.service.pool import Busy, Pool  # noqa: E402
 from initgate.service.proxy.clients import name_client  # noqa: E402
 from initgate.service.proxy.core import Headers  # noqa: E402
 from initgate.service.proxy.dialects import DIALECTS  # noqa: E402
-from initgate.service.proxy.driver import Proxy  # noqa: E402
+from initgate.service.proxy.driver import Proxy, _Connect  # noqa: E402
 from initgate.service.proxy.found import Bounds, read, walk  # noqa: E402
 from initgate.service.proxy.references import Fetcher, Unfetched  # noqa: E402
 from initgate.service.proxy.texts import Carried  # noqa: E402
@@ -503,6 +505,12 @@ def test_a_socket_passes_both_ways(walls: dict[str, Wall]) -> None:
     assert wall.upstream.said[-1] == '{"type":"feature_flags"}'
 
 
+def test_a_socket_goes_to_the_server_alone_wherever_that_sends_it() -> None:
+    answer = Response(302, "Found", websockets.Headers(Location="ws://other/ws"))
+    moved = websockets.InvalidStatus(answer)
+    assert _Connect("ws://server/ws").process_redirect(moved) is moved
+
+
 @pytest.mark.parametrize("message", [json.dumps({"data": [spelt(LISTED)]}), LISTED])
 def test_a_listed_picture_does_not_pass_a_socket(
     walls: dict[str, Wall], message: str | bytes
@@ -781,6 +789,7 @@ def test_the_command_stands_before_a_server_until_it_is_told_to_stop_and_tells_m
             )
             with client:
                 answer = client.post("/sdapi/v1/img2img", json={"init_images": [spelt(LISTED)]})
+                passed = client.post("/sdapi/v1/img2img", json={"init_images": [spelt(OTHER)]})
                 metrics = client.get(f"http://127.0.0.1:{metrics_port}/metrics").text
                 assert client.get("/metrics").json()["prompt_id"]  # that path is the server's
         finally:
@@ -790,5 +799,8 @@ def test_the_command_stands_before_a_server_until_it_is_told_to_stop_and_tells_m
     assert answer.headers["x-request-id"] in log
     assert 'initgate_requests_total{route="a1111",status="403"} 1.0' in metrics
     assert 'initgate_decisions_total{reason="match",verdict="refused"} 1.0' in metrics
-    assert [one.path for one in upstream.got] == ["/metrics"]
+    assert passed.status_code == 200
+    assert [one.path for one in upstream.got] == ["/sdapi/v1/img2img", "/metrics"]
     assert "Traceback" not in log
+    # What passed was counted in memory, and written when it stopped.
+    assert SqliteAudit(f"sqlite:///{tmp_path / 'audit.db'}").counts() == {"no_match": 1}

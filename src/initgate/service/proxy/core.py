@@ -302,6 +302,8 @@ def _sort(
 
 def _read_path(request: Request) -> str:
     path = unquote(request.path)
+    if "#" in request.path + request.query:  # what follows is no part of a request's target
+        raise Unparsable("a fragment in the path or query")
     if request.method not in _WITHOUT_BODY and _ODD_PATH.search(path):
         raise Unparsable("a path that servers read in different ways")
     for name in _SINGLE:

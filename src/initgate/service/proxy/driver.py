@@ -188,6 +188,7 @@ class Proxy:
         await self._client.aclose()
         if self._fetcher is not None:
             await self._fetcher.close()
+        await asyncio.to_thread(self._gate.journal.sink.close)
 
     # ── Requests ──────────────────────────────────────────────────────────────────────────────
 
@@ -484,7 +485,7 @@ class Proxy:
             if not name.startswith("sec-websocket-") and name not in {"user-agent", "host"}
         ]
         try:
-            upstream = await connect(
+            upstream = await _Connect(
                 url,
                 subprotocols=offered or None,
                 additional_headers=headers,
@@ -594,6 +595,13 @@ def _to_outgoing(response: Response) -> Outgoing:
 
 def _hop_by_hop(connection: str) -> set[str]:
     return _HOP_BY_HOP | {one.strip().lower() for one in connection.split(",")}
+
+
+class _Connect(connect):
+    """A connection to the server that was named, wherever it would send the client."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 def _raw_path(scope: Any) -> str:
