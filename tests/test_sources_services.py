@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from list_server import (
     GROUP,
@@ -619,6 +619,7 @@ def test_pages_without_a_checkpoint_are_an_error(
     most=st.integers(1, 5),
     start=st.integers(0, 20 * 365 * DAY),
 )
+@example(offsets=[5], most=1, start=5)  # begins where it ends
 def test_windows_miss_no_moment_whatever_happens_in_them(
     offsets: list[int], most: int, start: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

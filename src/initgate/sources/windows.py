@@ -71,7 +71,7 @@ def windows(
     if start > end + _LOOK_BACK:  # a clock that was ahead: all is asked again, and nothing missed
         start = BEGINNING
     length = _FIRST
-    while start < end:
+    while start <= end:
         stop = min(end, start + length)
         with Spool(folder) as spool:
             window = Window(start, stop, spool, is_last=stop == end)
