@@ -90,7 +90,7 @@ async def ask(port: int, pictures: list[tuple[bytes, bytes]], until: float, load
     while (started := time.monotonic()) < until:
         body, right = pictures[turn % len(pictures)]
         turn += 1
-        head = f"POST /v1/check HTTP/1.1\r\nHost: gate\r\nContent-Length: {len(body)}\r\n"
+        head = f"POST /v1/check HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {len(body)}\r\n"
         writer.write(f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + body)
         answer = await reader.readuntil(b"\r\n\r\n")
         length = int(answer.lower().partition(b"content-length: ")[2].split(b"\r")[0])
